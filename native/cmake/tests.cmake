@@ -1,0 +1,22 @@
+# One doctest program a room: tests/native/ROOM/*.cc. They are run by pytest (tests/native/test_native.py).
+find_path(DOCTEST_INCLUDE_DIR doctest/doctest.h REQUIRED)
+
+function(add_room_tests name)
+  file(GLOB sources CONFIGURE_DEPENDS ${REPOSITORY_DIR}/tests/native/${name}/*.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(test_${name} ${sources} ${REPOSITORY_DIR}/tests/native/main.cc)
+  target_include_directories(test_${name} SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
+  target_include_directories(test_${name} PRIVATE ${REPOSITORY_DIR}/tests/native)
+  target_link_libraries(test_${name} PRIVATE npuserve_flags ${ARGN})
+  set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+endfunction()
+
+add_room_tests(core npuserve_core)
+add_room_tests(batching npuserve_batching)
+add_room_tests(acl npuserve_acl)
+add_room_tests(engine npuserve_engine)
+if(NPUSERVE_EMULATOR)
+  add_room_tests(emulator ascendcl emulator_model)
+endif()

@@ -1,0 +1,186 @@
+"""The engine: dynamic batcher, slots and instances over AscendCL. Native threads never take the GIL."""
+
+from collections.abc import Sequence
+from typing import final
+
+from typing_extensions import Buffer
+
+class AclError(RuntimeError):
+    """An AscendCL call failed. `kind` is one of `invalid`, `out_of_memory`, `busy`, `device_fatal`, `failed`."""
+
+    call: str
+    code: int
+    code_name: str
+    detail: str
+    kind: str
+
+class LibraryError(RuntimeError):
+    """No AscendCL library could be loaded, or it lacks a symbol; the message names what was tried and where."""
+
+@final
+class TensorSpec:
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+@final
+class Gear:
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]: ...
+    @property
+    def output_shapes(self) -> list[tuple[int, ...]]: ...
+
+@final
+class Signature:
+    """Inputs, outputs and gears; the gear input that the compiler appends is not among the inputs."""
+
+    @property
+    def inputs(self) -> list[TensorSpec]: ...
+    @property
+    def outputs(self) -> list[TensorSpec]: ...
+    @property
+    def gears(self) -> list[Gear]: ...
+
+@final
+class Runtime:
+    """An initialised AscendCL.
+
+    candidates: in order of preference, each the files that together are one AscendCL. Raises LibraryError, AclError.
+    """
+
+    def __init__(self, candidates: Sequence[Sequence[str]]) -> None: ...
+    @property
+    def library_files(self) -> list[str]: ...
+    @property
+    def soc_name(self) -> str: ...
+    @property
+    def device_count(self) -> int: ...
+    @property
+    def device_allocations(self) -> int:
+        """Device and pinned-host allocations made so far through this runtime; constant while serving."""
+    def describe(self, path: str, device: int = 0) -> Signature:
+        """Load the OM on the device, read its description, unload it. Raises AclError."""
+    def close(self) -> None:
+        """Finalize AscendCL. Every Model must be closed. Idempotent."""
+
+@final
+class ModelOptions:
+    def __init__(
+        self,
+        *,
+        name: str,
+        max_batch_size: int,
+        dynamic_batching: bool,
+        preferred_batch_sizes: Sequence[int],
+        max_queue_delay_us: int,
+        max_queue_size: int,
+        devices: Sequence[int],
+        slots_per_instance: int,
+        variable_output_axes: Sequence[Sequence[int]],
+    ) -> None:
+        """
+        devices: one entry per instance: the device it runs on.
+        variable_output_axes: per output, the axes of its full shape that follow a request's own length.
+        """
+
+@final
+class Output:
+    """One output of a completion; the buffer protocol exposes its bytes without copying (read-only, format B)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Completion:
+    @property
+    def token(self) -> int: ...
+    @property
+    def status(self) -> int:
+        """A gRPC status code number; 0 is success."""
+    @property
+    def message(self) -> str: ...
+    @property
+    def outputs(self) -> list[Output]: ...
+
+@final
+class CompletionQueue:
+    """Where native threads leave completions; one eventfd becomes readable when there are some."""
+
+    def __init__(self) -> None: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> list[Completion]:
+        """Take everything that has completed, oldest first. Never blocks."""
+    def wait(self, timeout_s: float) -> bool:
+        """Block (without the GIL) until a completion is there or the time is over."""
+    def close(self) -> None: ...
+
+@final
+class DurationCount:
+    @property
+    def count(self) -> int: ...
+    @property
+    def ns(self) -> int: ...
+
+@final
+class BatchStatistics:
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def compute_input(self) -> DurationCount: ...
+    @property
+    def compute_infer(self) -> DurationCount: ...
+    @property
+    def compute_output(self) -> DurationCount: ...
+
+@final
+class Statistics:
+    @property
+    def last_inference_ms(self) -> int: ...
+    @property
+    def inference_count(self) -> int: ...
+    @property
+    def execution_count(self) -> int: ...
+    @property
+    def success(self) -> DurationCount: ...
+    @property
+    def fail(self) -> DurationCount: ...
+    @property
+    def queue(self) -> DurationCount: ...
+    @property
+    def compute_input(self) -> DurationCount: ...
+    @property
+    def compute_infer(self) -> DurationCount: ...
+    @property
+    def compute_output(self) -> DurationCount: ...
+    @property
+    def batches(self) -> list[BatchStatistics]: ...
+
+@final
+class Model:
+    """One model version: a queue, a batcher and its instances. Loads, allocates its slots and warms up every gear.
+
+    Raises AclError, ValueError (options that contradict the OM; the message says which).
+    """
+
+    def __init__(self, runtime: Runtime, path: str, options: ModelOptions, completions: CompletionQueue) -> None: ...
+    @property
+    def signature(self) -> Signature: ...
+    def submit(self, token: int, inputs: Sequence[tuple[Buffer, Sequence[int]]], rows: int) -> None:
+        """Queue a request; its completion carries `token`. Never blocks.
+
+        inputs: per input of the signature, C-contiguous bytes (read without a copy; kept alive until the completion is
+        drained) and the full shape. Raises ValueError if a count, shape or size does not fit the model.
+        Refusals that are ordinary (queue full, stopping, longer than any gear) come as completions.
+        """
+    def cancel(self, token: int) -> bool:
+        """Drop the request if it is still queued (its completion is CANCELLED); False if it is not."""
+    def statistics(self) -> Statistics: ...
+    @property
+    def pending(self) -> int:
+        """Requests queued or executing."""
+    def close(self) -> None:
+        """Refuse new requests, complete the accepted ones, unload. Blocks without the GIL. Idempotent."""

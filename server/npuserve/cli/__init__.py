@@ -1,0 +1,1 @@
+"""The command line: reads arguments and environment, composes the rooms, runs them."""

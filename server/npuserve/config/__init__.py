@@ -1,0 +1,1 @@
+"""What a user configures: config.pbtxt and the options of the server, parsed, completed, validated."""

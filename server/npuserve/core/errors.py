@@ -1,0 +1,17 @@
+"""The one exception that reaches a client."""
+
+from npuserve.core.status import StatusCode
+
+
+class ServeError(Exception):
+    """A failure with the status code and the sentence that the client sees."""
+
+    def __init__(self, status: StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def invalid(message: str) -> ServeError:
+    """Return an INVALID_ARGUMENT error: the caller sent something wrong."""
+    return ServeError(StatusCode.INVALID_ARGUMENT, message)

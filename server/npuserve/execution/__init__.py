@@ -1,0 +1,1 @@
+"""What runs a model: one executor interface, and the executors behind it."""

@@ -1,0 +1,1 @@
+"""The model repository: folders scanned, versions chosen, models loaded and looked up."""
