@@ -19,8 +19,11 @@ file(GLOB atc_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/emulator/atc
 add_executable(atc ${atc_sources})
 target_link_libraries(atc PRIVATE emulator_model)
 
-# Beside an installed openvino wheel the relative path finds it; the absolute one serves this build tree.
+# OpenVINO is found beside an installed package, in the environment of an editable one, or where it was built against.
+execute_process(
+  COMMAND ${Python_EXECUTABLE} -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+  OUTPUT_VARIABLE site_packages OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 set_target_properties(ascendcl atc PROPERTIES
   LIBRARY_OUTPUT_DIRECTORY ${NPUSERVE_PACKAGE_DIR}/_emulator
   RUNTIME_OUTPUT_DIRECTORY ${NPUSERVE_PACKAGE_DIR}/_emulator
-  BUILD_RPATH "$ORIGIN/../../openvino/libs;${openvino_package}/libs")
+  BUILD_RPATH "$ORIGIN/../../openvino/libs;${site_packages}/openvino/libs;${openvino_package}/libs")

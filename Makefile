@@ -1,0 +1,83 @@
+# The verbs of the project. `make demo` and `make test` set up all they need on a Debian or Ubuntu machine that has
+# Python 3.11 and a C++ compiler.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN    := .venv/bin
+BUILD  := build/editable
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+CXX_FILES    = $(shell git ls-files 'native/*.h' 'native/*.cc' 'tests/native/*.h' 'tests/native/*.cc')
+NATIVE_INPUT = $(shell find native proto tests/native -type f)
+CMAKE_TREE   = cmake -S native -G Ninja -DNPUSERVE_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+# Debian packages: the framework of the native tests, and what the real perf_analyzer links.
+SYSTEM_PACKAGES = doctest-dev libb64-0d
+
+.PHONY: setup native demo test check lint format asan tsan bench-engine clean
+
+setup: .venv/.system .venv/.python native
+
+.venv/.system:
+	@mkdir -p .venv
+	@missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing system packages:" $$missing; \
+	  [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	fi
+	@touch $@
+
+.venv/.python: pyproject.toml setup.py examples/bert_small/requirements.txt
+	@echo "setting up .venv (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+	  > .venv/build-requirements.txt
+	@$(BIN)/pip install -q -r .venv/build-requirements.txt
+	@$(BIN)/pip install -q --no-build-isolation -e '.[emulator,convert,bench,dev]'
+	@$(BIN)/pip install -q --no-deps -r examples/bert_small/requirements.txt
+	@touch $@
+
+native: $(BUILD)/.built
+
+$(BUILD)/.built: $(NATIVE_INPUT) .venv/.system .venv/.python
+	@$(CMAKE_TREE) -B $(BUILD) -DNPUSERVE_PACKAGE_DIR=$(CURDIR)/server/npuserve >/dev/null
+	@cmake --build $(BUILD)
+	@touch $@
+
+demo: setup
+	@$(BIN)/python examples/bert_small/demo.py
+
+test: setup lint
+	@$(BIN)/python -m pytest
+
+check: setup
+	@$(BIN)/python -m pytest tests/unit tests/native tests/test_layering.py
+
+lint: setup
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	hadolint Dockerfile
+	clang-format --dry-run -Werror $(CXX_FILES)
+	@echo "clang-tidy native" && git ls-files 'native/*.cc' | xargs -P 2 -n 4 clang-tidy --quiet -p $(BUILD) 2>/dev/null
+
+format:
+	ruff format .
+	ruff check --fix .
+	clang-format -i $(CXX_FILES)
+
+# The native tests under sanitizers, each in a build tree of its own. Python stays out: its binding is not instrumented.
+asan: setup
+	$(CMAKE_TREE) -B build/asan -DNPUSERVE_MODULE=OFF -DNPUSERVE_SANITIZE=address,undefined >/dev/null
+	cmake --build build/asan
+	NPUSERVE_NATIVE_BUILD=build/asan pytest tests/native
+
+tsan: setup
+	$(CMAKE_TREE) -B build/tsan -DNPUSERVE_MODULE=OFF -DNPUSERVE_SANITIZE=thread >/dev/null
+	cmake --build build/tsan
+	NPUSERVE_NATIVE_BUILD=build/tsan pytest tests/native
+
+bench-%: setup
+	$(BIN)/python benchmarks/$*/run.py
+
+clean:
+	rm -rf build server/npuserve/_emulator server/npuserve/_engine*.so server/npuserve/_proto/*_pb2.py*
