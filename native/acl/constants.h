@@ -1,5 +1,5 @@
-// The values of AscendCL's enums and macros that this project declares, as lists: NAME(X) expands X(name, value) for each.
-// abi.h makes the declarations from them; tests/conformance/test_abi.py compares each with the vendor's.
+// The values of the AscendCL enums and macros that this project declares, as lists: NAME(X) expands X(name, value) for
+// each. abi.h makes the declarations from them; tests/conformance/test_abi.py compares each with the vendor's.
 #pragma once
 
 // clang-format off

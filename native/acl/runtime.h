@@ -1,0 +1,58 @@
+// An initialised AscendCL: the process-wide state that every other object of this room needs.
+//
+// Threads: any, except close(), which must not run beside another call.
+// Ownership: shared by every owner of a vendor handle, so it outlives them all. Never keep one in a static object:
+// the vendor forbids aclFinalize while the process tears down.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "acl/library.h"
+
+namespace npuserve::acl {
+
+class Runtime : public std::enable_shared_from_this<Runtime> {
+ public:
+  // Calls aclInit. A process that is initialised already counts as success. Throws Error.
+  static std::shared_ptr<Runtime> create(std::shared_ptr<const Library> library);
+
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  // Finalizes AscendCL. Owners that are still alive then release nothing. Idempotent. Throws Error.
+  void close();
+  [[nodiscard]] bool is_open() const noexcept { return open_.load(std::memory_order_acquire); }
+
+  [[nodiscard]] int device_count() const;
+  // As atc's --soc_version wants it: "Ascend910B3". Throws Error when the driver does not tell.
+  [[nodiscard]] std::string soc_name() const;
+
+  // Blocks of device and pinned host memory ever allocated through this runtime.
+  [[nodiscard]] std::uint64_t allocations() const noexcept { return allocations_.load(std::memory_order_relaxed); }
+  // Handles whose release the driver refused; each was also logged.
+  [[nodiscard]] std::uint64_t failed_releases() const noexcept {
+    return failed_releases_.load(std::memory_order_relaxed);
+  }
+
+  [[nodiscard]] const Library& library() const noexcept { return *library_; }
+  [[nodiscard]] const FunctionTable& functions() const noexcept { return library_->functions(); }
+
+  // For the owners of this room.
+  void count_allocation() noexcept { allocations_.fetch_add(1, std::memory_order_relaxed); }
+  void count_failed_release() noexcept { failed_releases_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  explicit Runtime(std::shared_ptr<const Library> library);
+
+  const std::shared_ptr<const Library> library_;
+  bool initialised_here_ = false;
+  std::atomic<bool> open_{true};
+  std::atomic<std::uint64_t> allocations_{0};
+  std::atomic<std::uint64_t> failed_releases_{0};
+};
+
+}  // namespace npuserve::acl
