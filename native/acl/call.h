@@ -11,9 +11,6 @@ namespace npuserve::acl {
 // The error of a call that has just failed on this thread, with the driver's text, which this takes.
 [[nodiscard]] Error error_of(const FunctionTable& table, const char* call, aclError code);
 
-// Logs and counts a release that the driver refused. What says that AscendCL is shut down already is success.
-void report_failed_release(Runtime& runtime, const char* call, aclError code) noexcept;
-
 // Calls a function of the table. Throws Error.
 template <class... Parameters, class... Arguments>
 void check(const FunctionTable& table, const Function<aclError(Parameters...)>& function, Arguments... arguments) {
@@ -45,7 +42,7 @@ void release(Runtime& runtime, const Function<aclError(Parameters...)>& function
   if (!runtime.is_open()) return;
   const aclError code = function(arguments...);
   if (code != ACL_SUCCESS) [[unlikely]] {
-    report_failed_release(runtime, function.name, code);
+    runtime.note_failed_release(function.name, code);
   }
 }
 

@@ -9,7 +9,7 @@
 
 namespace npuserve::acl {
 
-enum class CopyKind { host_to_device, device_to_host, device_to_device };
+enum class CopyKind { kHostToDevice, kDeviceToHost, kDeviceToDevice };
 
 // Enqueues a copy of `size_bytes` from `source` to the start of `target`, which has room for `target_size_bytes`. Host
 // memory must be pinned, or the call blocks; it must stay alive and untouched until the stream has passed the copy.

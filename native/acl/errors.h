@@ -12,11 +12,11 @@ class Error : public std::runtime_error {
  public:
   // Sorted by what the caller can do about it.
   enum class Kind {
-    invalid,        // the call or the model is wrong: repeating it fails again
-    out_of_memory,  // host or device memory is exhausted
-    busy,           // a timeout, an abort, or a finite resource (streams, events) in use: may succeed later
-    device_fatal,   // the device is lost or its memory is damaged: nothing on it can be trusted
-    failed,         // anything else
+    kInvalid,      // the call or the model is wrong: repeating it fails again
+    kOutOfMemory,  // host or device memory is exhausted
+    kBusy,         // a timeout, an abort, or a finite resource (streams, events) in use: may succeed later
+    kDeviceFatal,  // the device is lost or its memory is damaged: nothing on it can be trusted
+    kFailed,       // anything else
   };
 
   Error(std::string call, int code, std::string detail);
@@ -43,6 +43,7 @@ class LibraryError : public std::runtime_error {
 // The vendor's name of a status, "unknown status" for a code its headers do not list.
 [[nodiscard]] std::string_view code_name(int code) noexcept;
 [[nodiscard]] Error::Kind kind_of(int code) noexcept;
+// "invalid", "out_of_memory", "busy", "device_fatal", "failed".
 [[nodiscard]] std::string_view kind_name(Error::Kind kind) noexcept;
 
 }  // namespace npuserve::acl

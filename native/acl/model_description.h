@@ -7,13 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "core/dtype.h"
+
 namespace npuserve::acl {
 
 class Runtime;
 
 struct TensorDescription {
-  std::string name;   // inputs: the ONNX name; outputs: "node:index:tensor"
-  std::string dtype;  // "FP32", "INT64", ... as on Triton's wire; AscendCL's own name if Triton has none
+  std::string name;  // inputs: the ONNX name; outputs: "node:index:tensor"
+  core::Dtype dtype;
   // Inputs: -1 for an axis that the gears vary. Outputs: of the largest gear.
   std::vector<std::int64_t> dims;
   std::size_t size_bytes = 0;  // of the largest gear
@@ -30,7 +32,7 @@ struct ModelDescription {
   std::vector<std::vector<std::int64_t>> dynamic_dims_gears;
 };
 
-// Reads the description of a loaded model. Throws Error.
+// Reads the description of a loaded model. Throws Error, also for a data type that the protocol has no name for.
 [[nodiscard]] ModelDescription describe(Runtime& runtime, std::uint32_t model_id);
 
 }  // namespace npuserve::acl

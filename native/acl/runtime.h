@@ -11,6 +11,7 @@
 #include <string>
 
 #include "acl/library.h"
+#include "core/mutex.h"
 
 namespace npuserve::acl {
 
@@ -33,17 +34,19 @@ class Runtime : public std::enable_shared_from_this<Runtime> {
 
   // Blocks of device and pinned host memory ever allocated through this runtime.
   [[nodiscard]] std::uint64_t allocations() const noexcept { return allocations_.load(std::memory_order_relaxed); }
-  // Handles whose release the driver refused; each was also logged.
+  // Handles whose release the driver refused, which a destructor has no way to tell its caller.
   [[nodiscard]] std::uint64_t failed_releases() const noexcept {
     return failed_releases_.load(std::memory_order_relaxed);
   }
+  // The last of them, worded as an Error; empty if there was none.
+  [[nodiscard]] std::string last_failed_release() const EXCLUDES_LOCK(failure_mutex_);
 
   [[nodiscard]] const Library& library() const noexcept { return *library_; }
   [[nodiscard]] const FunctionTable& functions() const noexcept { return library_->functions(); }
 
   // For the owners of this room.
   void count_allocation() noexcept { allocations_.fetch_add(1, std::memory_order_relaxed); }
-  void count_failed_release() noexcept { failed_releases_.fetch_add(1, std::memory_order_relaxed); }
+  void note_failed_release(const char* call, int code) noexcept EXCLUDES_LOCK(failure_mutex_);
 
  private:
   explicit Runtime(std::shared_ptr<const Library> library);
@@ -53,6 +56,8 @@ class Runtime : public std::enable_shared_from_this<Runtime> {
   std::atomic<bool> open_{true};
   std::atomic<std::uint64_t> allocations_{0};
   std::atomic<std::uint64_t> failed_releases_{0};
+  mutable core::Mutex failure_mutex_;
+  std::string last_failed_release_ GUARDED_BY(failure_mutex_);
 };
 
 }  // namespace npuserve::acl
