@@ -141,4 +141,16 @@ ModelDescription describe(Runtime& runtime, std::uint32_t model_id) {
   return description;
 }
 
+std::vector<std::vector<std::int64_t>> current_output_dims(Runtime& runtime, std::uint32_t model_id) {
+  const VendorDescription vendor(runtime, model_id);
+  const FunctionTable& table = vendor.table();
+  std::vector<std::vector<std::int64_t>> outputs(table.aclmdlGetNumOutputs(vendor.get()));
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    aclmdlIODims dims{};
+    check(table, table.aclmdlGetCurOutputDims, vendor.get(), i, &dims);
+    outputs[i] = to_vector(dims);
+  }
+  return outputs;
+}
+
 }  // namespace npuserve::acl

@@ -35,4 +35,7 @@ struct ModelDescription {
 // Reads the description of a loaded model. Throws Error, also for a data type that the protocol has no name for.
 [[nodiscard]] ModelDescription describe(Runtime& runtime, std::uint32_t model_id);
 
+// The full shapes of all outputs at the gear last set on the model; at the largest if none was. Throws Error.
+[[nodiscard]] std::vector<std::vector<std::int64_t>> current_output_dims(Runtime& runtime, std::uint32_t model_id);
+
 }  // namespace npuserve::acl
