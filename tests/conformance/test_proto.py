@@ -118,7 +118,7 @@ def test_the_comparison_sees_whole_protocols() -> None:
     ours, theirs = CASES["inference"]
     assert len(theirs) > 400
     assert sum(key.startswith("service .inference.GRPCInferenceService/") for key in ours) == 20
-    assert all(len(theirs) > 10 for _, theirs in CASES.values())
+    assert all(len(theirs) > 5 for _, theirs in CASES.values())
 
 
 @pytest.mark.parametrize(("case", "key"), list(every_fact()))

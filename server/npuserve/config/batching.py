@@ -1,0 +1,118 @@
+"""What execution needs to know of a completed config."""
+
+from dataclasses import dataclass
+
+from npuserve._proto.model_config_pb2 import ModelConfig, ModelInstanceGroup
+from npuserve.config.contradiction import full_shape
+from npuserve.config.validate import unsupported, validate_instances
+from npuserve.core.errors import invalid
+from npuserve.core.signature import ModelSignature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchingOptions:
+    """How requests become executions, and where.
+
+    max_batch_size: rows; 0 if the model does not batch.
+    dynamic_batching: whether requests share executions.
+    max_queue_size: requests; 0 is no limit.
+    devices: one entry per instance, the ordinal of its device.
+    variable_output_axes: per output of the signature, the axes of its full shape that follow a request's own length.
+    """
+
+    max_batch_size: int
+    dynamic_batching: bool
+    preferred_batch_sizes: tuple[int, ...]
+    max_queue_delay_us: int
+    max_queue_size: int
+    devices: tuple[int, ...]
+    variable_output_axes: tuple[tuple[int, ...], ...]
+
+
+def batching_options(config: ModelConfig, signature: ModelSignature, *, device_count: int) -> BatchingOptions:
+    """Map a completed config that agrees with its model.
+
+    Raises ServeError: INVALID_ARGUMENT for devices that are not there and for features that no executor offers.
+    """
+    validate_instances(config, device_count)
+    _refuse_unsupported(config)
+    batching = config.dynamic_batching
+    return BatchingOptions(
+        max_batch_size=config.max_batch_size,
+        dynamic_batching=config.HasField("dynamic_batching") and config.max_batch_size > 0,
+        preferred_batch_sizes=tuple(batching.preferred_batch_size),
+        max_queue_delay_us=batching.max_queue_delay_microseconds,
+        max_queue_size=batching.default_queue_policy.max_queue_size,
+        devices=_devices(config, device_count),
+        variable_output_axes=_variable_output_axes(config, signature),
+    )
+
+
+def _refuse_unsupported(config: ModelConfig) -> None:
+    """Refuse what would change a model's answers if it were left out."""
+    if config.HasField("sequence_batching"):
+        raise unsupported(config, "sequence_batching")
+    if config.HasField("ensemble_scheduling"):
+        raise unsupported(config, "ensemble_scheduling")
+    if config.model_transaction_policy.decoupled:
+        raise unsupported(config, "the 'decoupled' transaction policy")
+    if config.batch_input or config.batch_output:
+        raise unsupported(config, "batch_input or batch_output")
+    for tensor in config.input:
+        if tensor.allow_ragged_batch:
+            raise unsupported(config, f"allow_ragged_batch of input '{tensor.name}'")
+        if tensor.optional:
+            raise unsupported(config, f"optional input '{tensor.name}'")
+
+
+def settings_without_effect(config: ModelConfig) -> tuple[str, ...]:
+    """Name what the config sets and the server accepts but does not act on; none of it changes an answer."""
+    batching, optimization = config.dynamic_batching, config.optimization
+    policies = (batching.default_queue_policy, *batching.priority_queue_policy.values())
+    given = {
+        "dynamic_batching.preserve_ordering": batching.preserve_ordering,
+        "dynamic_batching.priority_levels": batching.priority_levels > 0,
+        "default_timeout_microseconds": any(policy.default_timeout_microseconds for policy in policies),
+        "instance_group.rate_limiter": any(group.HasField("rate_limiter") for group in config.instance_group),
+        "instance_group.host_policy": any(group.host_policy for group in config.instance_group),
+        "model_warmup": bool(config.model_warmup),
+        "response_cache": config.response_cache.enable,
+        "optimization.execution_accelerators": optimization.HasField("execution_accelerators"),
+        "optimization.cuda": optimization.HasField("cuda"),
+        "cc_model_filenames": bool(config.cc_model_filenames),
+        "model_repository_agents": config.HasField("model_repository_agents"),
+    }
+    return tuple(setting for setting, is_given in given.items() if is_given)
+
+
+def _devices(config: ModelConfig, device_count: int) -> tuple[int, ...]:
+    """One device per instance: `count` on each listed one; a group that leaves the choice spreads over all."""
+    if device_count == 0:
+        raise invalid(f"model '{config.name}' needs an NPU but none is available")
+    devices: list[int] = []
+    for group in config.instance_group:
+        if group.passive:
+            continue
+        if group.kind == ModelInstanceGroup.KIND_CPU:
+            raise invalid(
+                f"instance group {group.name} of model {config.name} has kind KIND_CPU but backend '{config.backend}' "
+                "runs on NPUs only"
+            )
+        if group.kind == ModelInstanceGroup.KIND_MODEL:
+            devices.extend(instance % device_count for instance in range(group.count))
+        else:
+            devices.extend(device for _ in range(group.count) for device in group.gpus)
+    if not devices:
+        raise invalid(f"model '{config.name}' has no instance that takes requests")
+    return tuple(devices)
+
+
+def _variable_output_axes(config: ModelConfig, signature: ModelSignature) -> tuple[tuple[int, ...], ...]:
+    """Variable in the compiled model, or declared so by a config whose requests are padded to a fixed shape."""
+    declared = {output.name: full_shape(config, output) for output in config.output}
+    first = 1 if config.max_batch_size > 0 else 0
+    axes: list[tuple[int, ...]] = []
+    for spec in signature.outputs:
+        shape = declared.get(spec.name, spec.shape)
+        axes.append(tuple(axis for axis in range(first, len(spec.shape)) if -1 in (spec.shape[axis], shape[axis])))
+    return tuple(axes)
