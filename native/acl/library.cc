@@ -43,6 +43,7 @@ class SharedObject {
     auto* const found = reinterpret_cast<Dl_serinfo*>(storage.data());
     if (dlinfo(handle_, RTLD_DI_SERINFOSIZE, found) != 0 || dlinfo(handle_, RTLD_DI_SERINFO, found) != 0) return {};
     std::vector<std::string> folders;
+    folders.reserve(found->dls_cnt);
     for (unsigned int i = 0; i < found->dls_cnt; ++i) folders.emplace_back(found->dls_serpath[i].dls_name);
     return folders;
   }
