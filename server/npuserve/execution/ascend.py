@@ -32,6 +32,10 @@ class AscendBackend:
         self._runtime: _engine.Runtime | None = None
         self._router: CompletionRouter | None = None
 
+    async def device_count(self) -> int:
+        """Return how many NPUs there are. Raises ServeError: UNAVAILABLE if AscendCL cannot be used."""
+        return (await self._started()).device_count
+
     async def describe(self, path: Path) -> ModelSignature:
         """Return what the OM says of itself. Raises ServeError: INVALID_ARGUMENT if it is not a usable OM."""
         runtime = await self._started()
@@ -112,7 +116,9 @@ def _load_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except _engine.AclError as error:
-        status = StatusCode.UNAVAILABLE if error.kind in ("out_of_memory", "device_fatal") else StatusCode.INVALID_ARGUMENT
+        status = (
+            StatusCode.UNAVAILABLE if error.kind in ("out_of_memory", "device_fatal") else StatusCode.INVALID_ARGUMENT
+        )
         raise ServeError(status, f"failed to load '{path}': {error}") from error
     except ValueError as error:
         raise ServeError(StatusCode.INVALID_ARGUMENT, f"failed to load '{path}': {error}") from error

@@ -1,0 +1,32 @@
+"""The one interface between the repository and what loads models."""
+
+from pathlib import Path
+from typing import Protocol
+
+from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.core.signature import ModelSignature
+from npuserve.execution.executor import Executor
+
+
+class Backend(Protocol):
+    """Loads the models of one backend name. All methods are called on the event loop; none blocks it.
+
+    The order is fixed: `describe` tells what the file holds, with that the config is completed and checked, and `load`
+    gets the completed config.
+    """
+
+    async def device_count(self) -> int:
+        """Return how many accelerators there are; 0 if the backend runs on the CPU. Raises ServeError."""
+        ...
+
+    async def describe(self, path: Path) -> ModelSignature:
+        """Return what a model file says of itself. Raises ServeError: INVALID_ARGUMENT if it is not a usable model."""
+        ...
+
+    async def load(self, path: Path, config: ModelConfig, signature: ModelSignature) -> Executor:
+        """Load a model file with its effective config, ready to execute. Raises ServeError."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what is not any executor's. Every executor must be closed."""
+        ...

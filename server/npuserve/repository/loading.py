@@ -1,0 +1,99 @@
+"""Takes one model version from its folder to an executor. Knows no states: whoever calls keeps them."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.config.batching import settings_without_effect
+from npuserve.config.complete import complete_model_config
+from npuserve.config.contradiction import check_against_signature
+from npuserve.config.model_config import read_model_config
+from npuserve.config.platforms import identify_backend
+from npuserve.config.validate import validate_instances, validate_model_config, validate_tensors
+from npuserve.core.errors import ServeError, invalid
+from npuserve.core.signature import ModelSignature
+from npuserve.core.status import StatusCode
+from npuserve.execution.backend import Backend
+from npuserve.execution.executor import Executor
+from npuserve.repository.scan import ModelDirectory
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """One model version that serves: its effective config, what its file says of itself, and what runs it."""
+
+    name: str
+    version: int
+    config: ModelConfig
+    signature: ModelSignature
+    executor: Executor
+
+
+class ModelLoader:
+    """Reads configs and loads versions, each with the backend that its config or its files name.
+
+    auto_complete: whether a config may leave out what its folder and its compiled model say.
+    """
+
+    def __init__(self, backends: Mapping[str, Backend], *, auto_complete: bool = True) -> None:
+        self._backends = dict(backends)
+        self._auto_complete = auto_complete
+
+    def read_config(self, directory: ModelDirectory) -> ModelConfig:
+        """Read what the folder says of the model, before any file of it is loaded. Blocks on the disk.
+
+        Raises ServeError: INVALID_ARGUMENT, or INTERNAL if the config cannot be read.
+        """
+        config = ModelConfig()
+        if directory.config_path.exists() or not self._auto_complete:
+            config = read_model_config(directory.config_path)
+        if config.name and config.name != directory.name:
+            raise invalid(
+                f"unexpected directory name '{directory.name}' for model '{config.name}', directory name must equal "
+                "model name"
+            )
+        config.name = directory.name
+        first = directory.version_path(directory.versions[0]) if directory.versions else None
+        identify_backend(config, {path.name for path in first.iterdir()} if first else ())
+        validate_model_config(config)
+        return config
+
+    async def load(self, directory: ModelDirectory, version: int, config: ModelConfig) -> LoadedModel:
+        """Describe the model file, complete and check the config with it, load. Raises ServeError."""
+        backend = self._backends.get(config.backend)
+        if backend is None:
+            raise invalid(
+                f"unable to find backend library for backend '{config.backend or config.platform}', try specifying "
+                "runtime on the model configuration."
+            )
+        path = directory.version_path(version) / config.default_model_filename
+        await asyncio.to_thread(_require_files, directory, path, config)
+        device_count = await backend.device_count()
+        signature = await backend.describe(path)
+        complete = complete_model_config(
+            config, signature, device_count=device_count, auto_complete=self._auto_complete
+        )
+        validate_model_config(complete)
+        validate_tensors(complete)
+        validate_instances(complete, device_count)
+        check_against_signature(complete, signature)
+        if ignored := settings_without_effect(complete):
+            _log.warning("model '%s': accepted, but without effect: %s", directory.name, ", ".join(ignored))
+        executor = await backend.load(path, complete, signature)
+        return LoadedModel(directory.name, version, complete, signature, executor)
+
+
+def _require_files(directory: ModelDirectory, path: Path, config: ModelConfig) -> None:
+    if not path.is_file():
+        raise ServeError(StatusCode.UNAVAILABLE, f"unable to find '{path}' for model '{directory.name}'")
+    for output in config.output:
+        labels = directory.path / output.label_filename
+        if output.label_filename and not labels.is_file():
+            raise ServeError(
+                StatusCode.INTERNAL, f"failed to open text file for read {labels}: No such file or directory"
+            )
