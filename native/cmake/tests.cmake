@@ -16,6 +16,18 @@ endfunction()
 add_room_tests(core npuserve_core)
 add_room_tests(batching npuserve_batching)
 add_room_tests(acl npuserve_acl)
+
+# Shared libraries that are AscendCL but for one function, for the tests of loading.
+function(add_partial_acl name missing variable)
+  add_library(${name} SHARED ${REPOSITORY_DIR}/tests/native/acl/stub/partial_library.cc)
+  target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_compile_definitions(${name} PRIVATE ${missing}=renamed_${missing})
+  target_compile_definitions(test_acl PRIVATE ${variable}="$<TARGET_FILE:${name}>")
+  add_dependencies(test_acl ${name})
+endfunction()
+add_partial_acl(acl_without_malloc aclrtMalloc NPUSERVE_STUB_WITHOUT_MALLOC)
+add_partial_acl(acl_without_load aclmdlLoadFromFile NPUSERVE_STUB_WITHOUT_LOAD)
+
 add_room_tests(engine npuserve_engine)
 if(NPUSERVE_EMULATOR)
   add_room_tests(emulator ascendcl emulator_model)
