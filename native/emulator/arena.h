@@ -29,43 +29,51 @@ struct Pin {
   explicit operator bool() const { return view != nullptr; }
 };
 
-// How much a block is padded on the device.
+// What the vendor adds behind an allocation: nothing, or ALIGN_UP(bytes, 32) + 32 in all.
 enum class Padding { none, tensor };
-
-// Device memory of one device: 64-byte aligned, poisoned, accounted. Throws a Refusal (207001) on exhaustion.
-void* allocate(int device, std::size_t bytes, Padding padding = Padding::tensor);
-
-// Frees a base address of `allocate`: refuses interior and unknown addresses (107000) and blocks in use (207002).
-void release(void* device_address);
 
 struct MemoryInfo {
   std::size_t free_bytes;
   std::size_t total_bytes;
+  std::size_t peak_bytes;
 };
+
+// Makes the arenas of all devices, empty. At aclInit.
+void create_arenas(int devices, std::size_t bytes_each);
+
+// Ends them and every device allocation. Host memory stays: its owner may still look at it. At aclFinalize.
+void destroy_arenas();
+
+// Device memory: 64-byte aligned, poisoned, accounted. Refuses with 207001 on exhaustion.
+void* allocate(int device, std::size_t bytes, Padding padding = Padding::tensor);
+
+// Frees what `allocate` returned: refuses interior and unknown addresses (107000) and blocks in use (207002).
+void release(void* device_address);
+
 MemoryInfo memory_info(int device);
 
 // Pinned host memory, 64-byte aligned, poisoned; freed by release_host with the rules of `release`.
 void* allocate_host(std::size_t bytes);
 void release_host(void* address);
 
-// Makes pageable host memory known: pinned memory when `pinned`, only mapped for kernels else.
-// 507910 when part of it is known already, 507911 when nothing is registered at `address`.
+// Makes host memory known to the device, and pins it if wanted. 507910 if part of it is registered (or pinned) already;
+// 507911 when nothing is registered at the address.
 void register_host(void* address, std::size_t bytes, bool pinned);
 void unregister_host(void* address);
+bool is_registered(const void* address);
 
-// The live device allocation that holds the address.
+// The live device allocation that holds the address, padding included.
 std::optional<Block> find_block(const void* device_address);
 
-// The emulator's address of [address, address + bytes) if it lies within one live device allocation, else nullptr.
+// The emulator's address of [address, address + bytes) if it lies within what was asked for of one live device
+// allocation, else nullptr. Nothing keeps the allocation alive: for work that ends before its call returns.
 std::byte* view(const void* device_address, std::size_t bytes);
 
-// view, keeping the allocation from being freed: what queued work must hold. Pinned host memory is its own view.
+// The same, holding the allocation: for queued work. Pinned host memory, allocated or registered, is its own view.
 Pin pin(const void* address, std::size_t bytes);
 
-// Addresses in a device's range are `device` whether allocated or not.
+// Addresses in a device's range are `device` whether allocated or not; memory registered without pinning is
+// `registered_host`, pinned one `pinned_host`.
 Where locate(const void* address);
-
-// Gives every arena back; live allocations end. At aclFinalize.
-void reset_memory();
 
 }  // namespace emulator

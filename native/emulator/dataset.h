@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -15,19 +16,13 @@ struct DataBuffer {
   std::size_t size = 0;
 };
 
-struct TensorDesc {
-  aclDataType type = ACL_DT_UNDEFINED;
-  aclFormat format = ACL_FORMAT_UNDEFINED;
-  std::vector<std::int64_t> dims;
-};
-
 struct Dataset {
-  std::vector<const aclDataBuffer*>
-      buffers;                     // handles, in the order of the tensors; find_buffer says if one still lives
-  std::vector<std::int64_t> gear;  // set by the gear functions; empty = none
+  std::vector<aclDataBuffer*> buffers;  // handles, in the order of the tensors; find_buffer says if one still lives
+  std::map<std::size_t, aclTensorDesc*> descs;  // own copies, by index
+  std::vector<std::int64_t> gear;               // set by the gear functions; empty = none
 };
 
-// nullptr if unknown or freed.
+// nullptr if unknown or freed. A dataset is changed by one thread at a time, which is the caller's to see to.
 std::shared_ptr<Dataset> find_dataset(const aclmdlDataset* handle);
 std::shared_ptr<DataBuffer> find_buffer(const aclDataBuffer* handle);
 

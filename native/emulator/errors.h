@@ -1,8 +1,8 @@
 // How a call fails: a code for the caller, a text for aclGetRecentErrMsg, and no exception across the C ABI.
 //
 // Inside an exported function a rule that is broken throws a Refusal (refuse, require); `exported` turns it into code
-// and text. `fail` does the same for code that prefers to return. Both name the call by themselves: texts start with
-// the rule.
+// and text. `fail` does the same for code that prefers to return. Texts start with the rule: the call is named for
+// them.
 #pragma once
 
 #include <exception>
@@ -37,27 +37,35 @@ inline void require(bool holds, aclError code, const char* text) {
   if (!holds) refuse(code, text);
 }
 
-// Keeps "EH0001: [PID: n] date call: text" for this thread and returns the code. Runtime codes become the last error.
+// Keeps "call: text" for aclGetRecentErrMsg in this thread and returns the code. Runtime codes become the last error.
 aclError fail(aclError code, const std::string& text);
 
-// Returns all texts of this thread, newest first, and forgets them.
-std::string take_text();
+// What aclGetRecentErrMsg returns: all texts, newest first, in the vendor's form. Forgets them; empty if none.
+std::string take_recent_text();
+
+// The plain texts of this thread, oldest first: how a stream's worker hands them to who synchronizes. Forgets them.
+std::string take_plain_text();
+
+// err_msg_mode of aclInit's configuration: texts are kept for the whole process instead of for each thread.
+void keep_text_for_process(bool whole_process);
 
 // The last runtime code (107/207/507xxx) of this thread.
 aclError last_error();
 void clear_last_error();
 
-// Fails unless aclInit was called. Model functions pass 145001.
-void require_initialized(aclError code = ACL_ERROR_UNINITIALIZE);
-
-// Names the running call for texts, for its time in scope; calls do not nest.
+// Names the running call for texts, for its time in scope. A callback may call again: scopes nest.
 class CallScope {
  public:
   explicit CallScope(const char* function) noexcept;
   ~CallScope();
   CallScope(const CallScope&) = delete;
   CallScope& operator=(const CallScope&) = delete;
+
+ private:
+  const char* outer_;
 };
+
+const char* current_call() noexcept;
 
 // Reports the exception being handled as a code with a text; 500000 for what no rule foresaw.
 aclError report_exception() noexcept;

@@ -28,6 +28,7 @@ class FaultScope {
 
  private:
   aclError code_ = ACL_SUCCESS;
+  aclError outer_;  // the delayed fault of the call that a callback interrupts
 };
 
 // The delayed fault of the running call, taken by the stream that it submits to; success if none.

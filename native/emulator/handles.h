@@ -24,9 +24,14 @@ class HandleTable {
  public:
   void* create(std::shared_ptr<T> object) {
     void* const handle = next_handle();
+    insert(handle, std::move(object));
+    return handle;
+  }
+
+  // For objects that know their handle. REQUIRES: a handle of next_handle.
+  void insert(void* handle, std::shared_ptr<T> object) {
     const std::lock_guard lock(mutex_);
     objects_.emplace(handle, std::move(object));
-    return handle;
   }
 
   // nullptr if unknown or freed.
@@ -59,10 +64,17 @@ class HandleTable {
     return objects_.size();
   }
 
-  void clear() {
-    std::map<const void*, std::shared_ptr<T>> doomed;  // destroyed after the lock is given back
+  // Forgets all that `matches`, and returns them.
+  template <class F>
+  std::vector<std::shared_ptr<T>> take_if(F matches) {
+    std::vector<std::shared_ptr<T>> taken;
     const std::lock_guard lock(mutex_);
-    doomed.swap(objects_);
+    std::erase_if(objects_, [&](auto& entry) {
+      if (!matches(*entry.second)) return false;
+      taken.push_back(std::move(entry.second));
+      return true;
+    });
+    return taken;
   }
 
  private:
