@@ -1,0 +1,99 @@
+"""The client's side: text to token ids, a call with the stock Triton client, logits to labels and entities."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import tritonclient.grpc as triton  # type: ignore[import-untyped]  # the package carries no types
+from corpora import SENTIMENTS
+from scoring import Span, spans
+from tokens import Encoded, TextEncoder, padded, word_tags
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A sentence's label, its probability, and how long the call took."""
+
+    name: str
+    score: float
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """A sentence's words, its entities, the lowest probability among their words, and how long the call took."""
+
+    words: tuple[str, ...]
+    spans: tuple[Span, ...]
+    score: float
+    latency_ms: float
+
+    def __str__(self) -> str:
+        """Return the entities as text, with their kinds."""
+        named = (f"{' '.join(self.words[span.start : span.end])} [{span.kind}]" for span in self.spans)
+        return ", ".join(named) or "-"
+
+
+class DemoClient:
+    """Calls the two demo models; one call at a time. A context manager."""
+
+    def __init__(self, url: str, tokens: TextEncoder, tags: Sequence[str]) -> None:
+        self._client = triton.InferenceServerClient(url)
+        self._tokens = tokens
+        self._tags = tuple(tags)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._client.close()
+
+    def classify(self, text: str) -> Label:
+        """Return the sentiment of a text. Raises InferenceServerException."""
+        logits, latency_ms = self._call("sentiment", self._tokens.sentence(text))
+        share = softmax(logits)
+        return Label(SENTIMENTS[int(share.argmax())], float(share.max()), latency_ms)
+
+    def tag(self, words: Sequence[str]) -> Entities:
+        """Return the entities among words. Raises InferenceServerException."""
+        encoded = self._tokens.words(words)
+        logits, latency_ms = self._call("ner", encoded)
+        found = spans(word_tags(logits, encoded, self._tags))
+        best = softmax(logits).max(-1)
+        inside = [best[encoded.word_starts[word]] for span in found for word in range(span.start, span.end)]
+        return Entities(tuple(words), tuple(found), float(min(inside, default=1.0)), latency_ms)
+
+    def executions(self, model: str) -> tuple[int, int]:
+        """Return how many requests and how many executions the server counts for a model."""
+        counted = self._client.get_inference_statistics(model).model_stats[0]
+        return counted.inference_count, counted.execution_count
+
+    def _call(self, model: str, sentence: Encoded) -> tuple[Logits, float]:
+        started = time.perf_counter()
+        result = self._client.infer(model, request_inputs([sentence]), outputs=[triton.InferRequestedOutput("logits")])
+        latency_ms = (time.perf_counter() - started) * 1e3
+        logits: Logits = result.as_numpy("logits")[0]
+        return logits, latency_ms
+
+
+def request_inputs(sentences: Sequence[Encoded]) -> list[triton.InferInput]:
+    """Return the inputs of one request that carries these sentences, one a row."""
+    inputs = []
+    for name, array in zip(("input_ids", "attention_mask"), padded(sentences), strict=True):
+        tensor = triton.InferInput(name, list(array.shape), "INT64")
+        tensor.set_data_from_numpy(array)
+        inputs.append(tensor)
+    return inputs
+
+
+def softmax(logits: Logits) -> Logits:
+    """Return probabilities over the last axis."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    share: Logits = shifted / shifted.sum(-1, keepdims=True)
+    return share
