@@ -1,0 +1,22 @@
+// Where a decoded request goes: what a front end sees of the engine.
+#pragma once
+
+#include <cstdint>
+
+#include "core/request.h"
+
+namespace npuserve::core {
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  // Accepts the request and answers it once through its completion, possibly before returning. Never blocks; any
+  // thread. Throws std::invalid_argument, and then does not answer, if a count, shape or size does not fit the model.
+  virtual void submit(Request request) = 0;
+
+  // Drops the request if it is still queued: its completion is CANCELLED. False if it is not. Any thread.
+  virtual bool cancel(uint64_t token) = 0;
+};
+
+}  // namespace npuserve::core

@@ -1,0 +1,11 @@
+#include "core/tensor_view.h"
+
+#include "core/block_copy.h"
+
+namespace npuserve::core {
+
+size_t OutputView::size_bytes() const { return static_cast<size_t>(element_count(shape_)) * element_bytes_; }
+
+void OutputView::copy_to(std::byte* to) const { copy_cut(to, shape_, data_, padded_shape_, element_bytes_); }
+
+}  // namespace npuserve::core

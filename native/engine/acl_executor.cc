@@ -1,0 +1,133 @@
+#include "engine/acl_executor.h"
+
+#include <algorithm>
+#include <span>
+
+#include "acl/copy.h"
+#include "acl/errors.h"
+#include "engine/acl_signature.h"
+
+namespace npuserve::engine {
+namespace {
+
+core::Status status_of(const acl::Error& error) {
+  const bool lost = error.kind() == acl::Error::Kind::kDeviceFatal;
+  return {lost ? core::StatusCode::kUnavailable : core::StatusCode::kInternal, error.what()};
+}
+
+// Runs a step that throws what the driver said, as a status.
+template <class Step>
+core::Status guarded(Step step) noexcept {
+  try {
+    step();
+    return {};
+  } catch (const acl::Error& error) {
+    return status_of(error);
+  } catch (const std::exception& error) {
+    return {core::StatusCode::kInternal, error.what()};
+  }
+}
+
+size_t bytes_of(const core::TensorSpec& spec, const core::Shape& shape) {
+  return static_cast<size_t>(core::element_count(shape)) * core::dtype_size_bytes(spec.dtype);
+}
+
+}  // namespace
+
+AclExecutor::AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device,
+                         size_t slots)
+    : context_(runtime, device), stream_(*runtime), model_(acl::Model::load_from_file(*runtime, path)) {
+  slots_.reserve(slots);
+  for (size_t i = 0; i < slots; ++i) slots_.emplace_back(*runtime, model_.description());
+  signature_ = read_signature();
+  warm_up();
+}
+
+AclExecutor::~AclExecutor() {
+  // Without the context nothing can be released; each release that fails is counted by the runtime.
+  (void)attach();
+}
+
+// What the outputs are at each gear is told for the gear that was set last.
+core::Signature AclExecutor::read_signature() {
+  const acl::ModelDescription& description = model_.description();
+  std::vector<std::vector<core::Shape>> output_shapes;
+  for (size_t gear = 0; gear < gear_input_shapes(description).size(); ++gear) {
+    set_gear(slots_.front(), gear);
+    output_shapes.push_back(acl::current_output_dims(context_.runtime(), model_.id()));
+  }
+  return signature_of(description, output_shapes);
+}
+
+void AclExecutor::warm_up() {
+  AclSlot& slot = slots_.front();
+  for (size_t gear = 0; gear < signature_.gears.size(); ++gear) {
+    // Zero is a valid token id and a valid mask; what pinned memory holds after its allocation may be neither.
+    for (const std::span<std::byte> input : slot.host.inputs) std::ranges::fill(input, std::byte{0});
+    enqueue(slot, gear);
+    slot.done.synchronize();
+  }
+}
+
+core::Status AclExecutor::attach() noexcept {
+  return guarded([this] { context_.make_current(); });
+}
+
+core::Status AclExecutor::launch(size_t slot, size_t gear) noexcept {
+  return guarded([&] { enqueue(slots_[slot], gear); });
+}
+
+core::Status AclExecutor::wait(size_t slot) noexcept {
+  return guarded([&] { slots_[slot].done.synchronize(); });
+}
+
+core::Status AclExecutor::settle() noexcept {
+  return guarded([this] { stream_.synchronize(); });
+}
+
+void AclExecutor::enqueue(AclSlot& slot, size_t gear) {
+  set_gear(slot, gear);
+  copy_inputs(slot, gear);
+  model_.execute_async(slot.input_dataset, slot.output_dataset, stream_);
+  copy_outputs(slot, gear);
+  slot.done.record(stream_);
+}
+
+// The slot's last batch has ended, so nothing reads the gear buffer that this writes.
+void AclExecutor::set_gear(AclSlot& slot, size_t gear) {
+  const acl::ModelDescription& description = model_.description();
+  if (!description.gear_input || slot.gear == gear) return;
+  slot.gear.reset();
+  if (description.dynamic_batch_gears.empty()) {
+    model_.set_input_dynamic_dims(slot.input_dataset, description.dynamic_dims_gears[gear]);
+  } else {
+    model_.set_dynamic_batch_size(slot.input_dataset, description.dynamic_batch_gears[gear]);
+  }
+  slot.gear = gear;
+}
+
+void AclExecutor::copy_inputs(const AclSlot& slot, size_t gear) {
+  for (size_t i = 0; i < slot.inputs.size(); ++i) {
+    const TensorBuffers& buffers = slot.inputs[i];
+    const size_t bytes = bytes_of(signature_.inputs[i], signature_.gears[gear].input_shapes[i]);
+    if (bytes == 0) continue;
+    acl::copy_async(buffers.device.data(), buffers.device.size_bytes(), buffers.host.data(), bytes,
+                    acl::CopyKind::kHostToDevice, stream_);
+  }
+}
+
+void AclExecutor::copy_outputs(const AclSlot& slot, size_t gear) {
+  for (size_t i = 0; i < slot.outputs.size(); ++i) {
+    const TensorBuffers& buffers = slot.outputs[i];
+    const size_t bytes = bytes_of(signature_.outputs[i], signature_.gears[gear].output_shapes[i]);
+    if (bytes == 0) continue;
+    acl::copy_async(buffers.host.data(), buffers.host.size_bytes(), buffers.device.data(), bytes,
+                    acl::CopyKind::kDeviceToHost, stream_);
+  }
+}
+
+core::Signature describe(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device) {
+  return AclExecutor(runtime, path, device, 1).signature();
+}
+
+}  // namespace npuserve::engine

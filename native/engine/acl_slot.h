@@ -1,0 +1,39 @@
+// One batch's worth of memory on both sides, allocated at load for the largest gear.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "acl/dataset.h"
+#include "acl/event.h"
+#include "acl/memory.h"
+#include "acl/model_description.h"
+#include "acl/runtime.h"
+#include "engine/executor.h"
+
+namespace npuserve::engine {
+
+// A tensor's pinned host buffer and its device buffer.
+struct TensorBuffers {
+  TensorBuffers(acl::Runtime& runtime, size_t size_bytes);
+
+  acl::PinnedMemory host;
+  acl::DeviceMemory device;
+};
+
+// REQUIRES for construction: the instance's context is current.
+struct AclSlot {
+  AclSlot(acl::Runtime& runtime, const acl::ModelDescription& description);
+
+  std::vector<TensorBuffers> inputs;  // without the gear input
+  std::vector<TensorBuffers> outputs;
+  std::optional<acl::DeviceMemory> gear_buffer;
+  acl::Dataset input_dataset;
+  acl::Dataset output_dataset;
+  acl::Event done;
+  SlotBuffers host;
+  std::optional<size_t> gear;  // what the datasets and the gear buffer are set to
+};
+
+}  // namespace npuserve::engine

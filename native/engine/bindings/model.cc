@@ -1,0 +1,167 @@
+// Model, its options and its statistics for Python.
+#include "engine/model.h"
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "engine/acl_executor.h"
+#include "engine/bindings/completion_queue.h"
+#include "engine/bindings/register.h"
+
+namespace py = pybind11;
+
+namespace npuserve::engine::bindings {
+namespace {
+
+struct PythonOptions {
+  std::string name;
+  ModelOptions options;
+  std::vector<int> devices;
+  size_t slots_per_instance = 2;
+};
+
+PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynamic_batching,
+                           std::vector<int64_t> preferred_batch_sizes, int64_t max_queue_delay_us,
+                           int64_t max_queue_size, std::vector<int> devices, int64_t slots_per_instance,
+                           std::vector<std::vector<int64_t>> variable_output_axes) {
+  constexpr int64_t kLongestDelayUs = int64_t{1} << 50;  // 35 years; in nanoseconds it still fits in 64 bits
+  if (slots_per_instance < 1) throw py::value_error("slots_per_instance must be 1 or more");
+  if (devices.empty()) throw py::value_error("devices must name a device for each instance, and there is none");
+  if (max_queue_delay_us < 0 || max_queue_delay_us > kLongestDelayUs) {
+    throw py::value_error("max_queue_delay_us must be in 0 to " + std::to_string(kLongestDelayUs));
+  }
+  return {.name = std::move(name),
+          .options = {.batching = {.max_batch_size = max_batch_size,
+                                   .dynamic_batching = dynamic_batching,
+                                   .preferred_batch_sizes = std::move(preferred_batch_sizes),
+                                   .max_queue_delay_ns = max_queue_delay_us * 1000,
+                                   .max_queue_size = max_queue_size},
+                      .variable_output_axes = std::move(variable_output_axes)},
+          .devices = std::move(devices),
+          .slots_per_instance = static_cast<size_t>(slots_per_instance)};
+}
+
+std::unique_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path,
+                            const PythonOptions& options) {
+  std::vector<std::unique_ptr<Executor>> executors;
+  for (const int device : options.devices) {
+    executors.push_back(std::make_unique<AclExecutor>(runtime, path, device, options.slots_per_instance));
+  }
+  return std::make_unique<Model>(options.options, std::move(executors));
+}
+
+// Python's Model. Keeps the queue alive, to which its threads push until it is closed.
+class ModelHandle {
+ public:
+  ModelHandle(const RuntimeHandle& runtime, const std::string& path, const PythonOptions& options, py::object queue)
+      : queue_(std::move(queue)), completions_(queue_.cast<CompletionQueue&>()) {
+    const std::shared_ptr<acl::Runtime> shared = runtime.runtime;
+    const py::gil_scoped_release release;
+    model_ = load(shared, path, options);
+  }
+
+  // Python releases it with the GIL held, and unloading waits for threads and for the device.
+  ~ModelHandle() {
+    const py::gil_scoped_release release;
+    model_.reset();
+  }
+
+  ModelHandle(const ModelHandle&) = delete;
+  ModelHandle& operator=(const ModelHandle&) = delete;
+
+  Model& model() const { return *model_; }
+  CompletionQueue& completions() const { return completions_; }
+
+ private:
+  py::object queue_;
+  CompletionQueue& completions_;
+  std::unique_ptr<Model> model_;
+};
+
+core::TensorView view_of(py::handle input, LentBuffers& lent) {
+  if (!py::isinstance<py::sequence>(input) || py::len(input) != 2) {
+    throw py::type_error("an input is a pair of a buffer and a shape");
+  }
+  const auto pair = py::reinterpret_borrow<py::sequence>(input);
+  const Py_buffer* const buffer = lent.lend(py::object(pair[0]).ptr());
+  if (buffer == nullptr) throw py::error_already_set();
+  return {.data = static_cast<const std::byte*>(buffer->buf),
+          .size_bytes = static_cast<size_t>(buffer->len),
+          .shape = py::object(pair[1]).cast<core::Shape>()};
+}
+
+void submit(const ModelHandle& handle, uint64_t token, const py::sequence& inputs, int64_t rows) {
+  core::Request request{
+      .token = token, .inputs = {}, .rows = rows, .arrival_ns = core::steady_now_ns(), .completion = {}};
+  LentBuffers lent;
+  for (const py::handle input : inputs) request.inputs.push_back(view_of(input, lent));
+  request.completion = std::make_unique<QueuedCompletion>(handle.completions(), token, std::move(lent));
+  const py::gil_scoped_release release;
+  handle.model().submit(std::move(request));
+}
+
+struct BatchStatistics {
+  int64_t batch_size = 0;
+  BatchCounters counters;
+};
+
+std::vector<BatchStatistics> batches_of(const Counters& counters) {
+  std::vector<BatchStatistics> batches;
+  for (const auto& [batch_size, batch] : counters.batches) batches.push_back({batch_size, batch});
+  return batches;
+}
+
+void register_statistics(py::module_& module) {
+  py::class_<DurationCount>(module, "DurationCount")
+      .def_readonly("count", &DurationCount::count)
+      .def_readonly("ns", &DurationCount::ns);
+  py::class_<BatchStatistics>(module, "BatchStatistics")
+      .def_readonly("batch_size", &BatchStatistics::batch_size)
+      .def_property_readonly("compute_input", [](const BatchStatistics& b) { return b.counters.compute_input; })
+      .def_property_readonly("compute_infer", [](const BatchStatistics& b) { return b.counters.compute_infer; })
+      .def_property_readonly("compute_output", [](const BatchStatistics& b) { return b.counters.compute_output; });
+  py::class_<Counters>(module, "Statistics")
+      .def_readonly("last_inference_ms", &Counters::last_inference_ms)
+      .def_readonly("inference_count", &Counters::inference_count)
+      .def_readonly("execution_count", &Counters::execution_count)
+      .def_readonly("success", &Counters::success)
+      .def_readonly("fail", &Counters::fail)
+      .def_readonly("queue", &Counters::queue)
+      .def_readonly("compute_input", &Counters::compute_input)
+      .def_readonly("compute_infer", &Counters::compute_infer)
+      .def_readonly("compute_output", &Counters::compute_output)
+      .def_property_readonly("batches", batches_of);
+}
+
+}  // namespace
+
+void register_model(py::module_& module) {
+  register_statistics(module);
+  py::class_<PythonOptions>(module, "ModelOptions")
+      .def(py::init(&make_options), py::kw_only(), py::arg("name"), py::arg("max_batch_size"),
+           py::arg("dynamic_batching"), py::arg("preferred_batch_sizes"), py::arg("max_queue_delay_us"),
+           py::arg("max_queue_size"), py::arg("devices"), py::arg("slots_per_instance"),
+           py::arg("variable_output_axes"));
+  using ReleaseGil = py::call_guard<py::gil_scoped_release>;
+  py::class_<ModelHandle>(module, "Model")
+      .def(py::init<const RuntimeHandle&, const std::string&, const PythonOptions&, py::object>(), py::arg("runtime"),
+           py::arg("path"), py::arg("options"), py::arg("completions"))
+      .def_property_readonly("signature", [](const ModelHandle& handle) { return handle.model().signature(); })
+      .def("submit", submit, py::arg("token"), py::arg("inputs"), py::arg("rows"))
+      .def(
+          "cancel", [](const ModelHandle& handle, uint64_t token) { return handle.model().cancel(token); },
+          py::arg("token"), ReleaseGil())
+      .def(
+          "statistics", [](const ModelHandle& handle) { return handle.model().statistics(); }, ReleaseGil())
+      .def_property_readonly(
+          "pending", py::cpp_function([](const ModelHandle& handle) { return handle.model().pending(); }, ReleaseGil()))
+      .def("close", [](const ModelHandle& handle) { handle.model().close(); }, ReleaseGil());
+}
+
+}  // namespace npuserve::engine::bindings

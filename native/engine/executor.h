@@ -1,0 +1,46 @@
+// What runs batches for an instance: one loaded model on one device, with its slots.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "core/signature.h"
+#include "core/status.h"
+
+namespace npuserve::engine {
+
+// The host side of a slot, each buffer with room for the largest gear. A gear's tensors lie densely at the start.
+struct SlotBuffers {
+  std::vector<std::span<std::byte>> inputs;
+  std::vector<std::span<const std::byte>> outputs;
+};
+
+// Two threads use an executor side by side, each after attach(): one only launches, the other only waits and settles.
+// Failures are values: UNAVAILABLE if the device is lost, else INTERNAL with the driver's text.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Constant.
+  virtual const core::Signature& signature() const = 0;
+  virtual size_t slot_count() const = 0;
+  virtual const SlotBuffers& buffers(size_t slot) const = 0;
+
+  // Makes the calling thread one that may launch, wait and settle.
+  virtual core::Status attach() noexcept = 0;
+
+  // Enqueues one batch from and into the slot's buffers behind those launched before; returns at once. After a failure
+  // parts of it may still be running: settle() before touching the slot.
+  // REQUIRES: the slot's last batch has been waited for.
+  virtual core::Status launch(size_t slot, size_t gear) noexcept = 0;
+
+  // Blocks until the slot's batch has ended and its outputs are in the slot. A failure may belong to any batch launched
+  // so far: the driver does not say which. Batches are waited for in the order of their launches.
+  virtual core::Status wait(size_t slot) noexcept = 0;
+
+  // Blocks until nothing that was launched is running. A failure means the same as wait()'s.
+  virtual core::Status settle() noexcept = 0;
+};
+
+}  // namespace npuserve::engine

@@ -1,0 +1,157 @@
+#include "engine/instance.h"
+
+#include <algorithm>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+
+namespace npuserve::engine {
+
+Instance::Instance(size_t index, std::unique_ptr<Executor> executor, const Layout& layout,
+                   const batching::GearTable& gears, Scheduler& scheduler, Statistics& statistics)
+    : index_(index),
+      executor_(std::move(executor)),
+      layout_(layout),
+      gears_(gears),
+      scheduler_(scheduler),
+      statistics_(statistics),
+      completer_([this] { complete_batches(); }) {
+  try {
+    launcher_ = std::thread([this] { launch_batches(); });
+  } catch (...) {
+    {
+      const core::MutexLock lock(mutex_);
+      launcher_done_ = true;
+    }
+    changed_.notify_all();
+    completer_.join();
+    throw;
+  }
+}
+
+Instance::~Instance() {
+  launcher_.join();
+  completer_.join();
+}
+
+void Instance::launch_batches() noexcept {
+  const core::Status attached = executor_->attach();
+  while (std::optional<Batch> batch = scheduler_.next(index_)) launch(std::move(*batch), attached);
+  {
+    const core::MutexLock lock(mutex_);
+    launcher_done_ = true;
+  }
+  changed_.notify_all();
+}
+
+// The flight is in the list before anything is enqueued: a failure that the completer sees meanwhile may be its.
+void Instance::launch(Batch batch, const core::Status& attached) {
+  Flight* flight = nullptr;
+  {
+    const core::MutexLock lock(mutex_);
+    flight = &in_flight_.emplace_back();
+  }
+  flight->batch = std::move(batch);
+  flight->timing.start_ns = core::steady_now_ns();
+  const core::Status status = attached.ok() ? enqueue(*flight) : attached;
+  flight->timing.launched_ns = core::steady_now_ns();
+  {
+    const core::MutexLock lock(mutex_);
+    if (flight->status.ok()) flight->status = status;
+    flight->launched = true;
+  }
+  changed_.notify_all();
+}
+
+core::Status Instance::enqueue(Flight& flight) {
+  const std::vector<core::Request>& requests = flight.batch.requests;
+  const std::optional<size_t> gear = gears_.choose(flight.batch.rows(), requests.front().inputs);
+  if (!gear) return {core::StatusCode::kInternal, gears_.refusal(flight.batch.rows(), requests.front().inputs)};
+  flight.gear = *gear;
+  layout_.gather(requests, *gear, executor_->buffers(flight.batch.slot));
+  return executor_->launch(flight.batch.slot, *gear);
+}
+
+void Instance::complete_batches() noexcept {
+  const core::Status attached = executor_->attach();
+  while (const Flight* oldest = oldest_launched()) {
+    const core::Status status = attached.ok() ? await(*oldest) : attached;
+    if (!status.ok()) fail_all_in_flight(status);
+    scheduler_.execution_ended(index_);
+    finish(remove_oldest());
+  }
+}
+
+Instance::Flight* Instance::oldest_launched() {
+  const core::MutexLock lock(mutex_);
+  while (in_flight_.empty() || !in_flight_.front().launched) {
+    if (in_flight_.empty() && launcher_done_) return nullptr;
+    changed_.wait(mutex_);
+  }
+  return &in_flight_.front();
+}
+
+// After any failure the stream is drained, so that nothing still writes into the slot when it is filled again.
+core::Status Instance::await(const Flight& flight) {
+  bool failed = false;
+  {
+    const core::MutexLock lock(mutex_);
+    failed = !flight.status.ok();
+  }
+  core::Status waited;
+  if (!failed) waited = executor_->wait(flight.batch.slot);
+  if (!failed && waited.ok()) return {};
+  const core::Status settled = executor_->settle();
+  return waited.ok() ? settled : waited;
+}
+
+// The driver reports a failure to whoever waits next and only once: every batch that was enqueued by now may be the
+// one.
+void Instance::fail_all_in_flight(const core::Status& status) {
+  const core::MutexLock lock(mutex_);
+  for (Flight& flight : in_flight_) {
+    if (flight.status.ok()) flight.status = status;
+  }
+}
+
+Instance::Flight Instance::remove_oldest() {
+  const core::MutexLock lock(mutex_);
+  Flight flight = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  return flight;
+}
+
+void Instance::finish(Flight flight) {
+  BatchTiming& timing = flight.timing;
+  timing.ended_ns = core::steady_now_ns();
+  timing.device_ns = std::max(timing.launched_ns, std::min(device_free_ns_, timing.ended_ns));
+  device_free_ns_ = timing.ended_ns;
+
+  std::vector<core::Request>& requests = flight.batch.requests;
+  std::vector<core::Status> statuses(requests.size(), flight.status);
+  std::vector<Outcome> outcomes;
+  int64_t row = 0;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (flight.status.ok()) {
+      statuses[i] = layout_.deliver(requests[i], row, flight.gear, executor_->buffers(flight.batch.slot));
+    }
+    outcomes.push_back({requests[i].arrival_ns, requests[i].rows, statuses[i].ok()});
+    row += requests[i].rows;
+  }
+  timing.answered_ns = core::steady_now_ns();
+
+  // All counts are right before the first sender can look.
+  if (flight.status.ok()) {
+    statistics_.record_execution(timing, outcomes);
+  } else {
+    statistics_.record_failure(outcomes, timing.answered_ns);
+  }
+  scheduler_.release_slot(index_, flight.batch.slot, requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) requests[i].completion->complete(std::move(statuses[i]));
+}
+
+}  // namespace npuserve::engine

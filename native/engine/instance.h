@@ -1,0 +1,71 @@
+// One loaded copy of a model at work: a thread that launches batches and a thread that completes them, in the order of
+// their launches, with as many in flight as the executor has slots.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "batching/gears.h"
+#include "core/mutex.h"
+#include "core/status.h"
+#include "engine/executor.h"
+#include "engine/layout.h"
+#include "engine/scheduler.h"
+#include "engine/statistics.h"
+
+namespace npuserve::engine {
+
+class Instance {
+ public:
+  // Starts working at once. All references must outlive the instance; `index` is its number in the scheduler.
+  Instance(size_t index, std::unique_ptr<Executor> executor, const Layout& layout, const batching::GearTable& gears,
+           Scheduler& scheduler, Statistics& statistics);
+
+  // Waits until every accepted request is answered, then unloads. REQUIRES: the scheduler was told to stop.
+  ~Instance();
+
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+
+ private:
+  // A batch between its launch and its answers. The launcher writes it until `launched`, then it is the completer's.
+  struct Flight {
+    Batch batch;
+    size_t gear = 0;
+    BatchTiming timing;
+    core::Status status;  // guarded by mutex_: a failure elsewhere on the stream may set it at any time
+    bool launched = false;
+  };
+
+  void launch_batches() noexcept;
+  void launch(Batch batch, const core::Status& attached);
+  core::Status enqueue(Flight& flight);
+  void complete_batches() noexcept;
+  Flight* oldest_launched() EXCLUDES_LOCK(mutex_);
+  core::Status await(const Flight& flight) EXCLUDES_LOCK(mutex_);
+  void fail_all_in_flight(const core::Status& status) EXCLUDES_LOCK(mutex_);
+  Flight remove_oldest() EXCLUDES_LOCK(mutex_);
+  void finish(Flight flight);
+
+  const size_t index_;
+  const std::unique_ptr<Executor> executor_;
+  const Layout& layout_;
+  const batching::GearTable& gears_;
+  Scheduler& scheduler_;
+  Statistics& statistics_;
+
+  core::Mutex mutex_;
+  core::ConditionVariable changed_;
+  std::deque<Flight> in_flight_ GUARDED_BY(mutex_);  // a deque: an element stays in place while others come and go
+  bool launcher_done_ GUARDED_BY(mutex_) = false;
+
+  int64_t device_free_ns_ = 0;  // the completer's: when the last batch ended
+
+  std::thread completer_;
+  std::thread launcher_;
+};
+
+}  // namespace npuserve::engine

@@ -1,0 +1,173 @@
+#include "engine/layout.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "core/block_copy.h"
+
+namespace npuserve::engine {
+namespace {
+
+[[noreturn]] void refuse(const std::string& text) { throw std::invalid_argument(text); }
+
+std::string quoted(const std::string& name) { return "'" + name + "'"; }
+
+// A gear's shape of a tensor with the batch axis replaced.
+core::Shape with_rows(core::Shape shape, int64_t rows) {
+  shape[0] = rows;
+  return shape;
+}
+
+}  // namespace
+
+Layout::Layout(core::Signature signature, int64_t max_batch_size,
+               std::vector<std::vector<int64_t>> variable_output_axes)
+    : signature_(std::move(signature)),
+      max_batch_size_(max_batch_size),
+      variable_output_axes_(std::move(variable_output_axes)),
+      length_axis_(find_length_axis()) {
+  if (signature_.gears.empty()) refuse("the model has no gear");
+  if (max_batch_size_ < 0) refuse("max_batch_size is " + std::to_string(max_batch_size_) + ", must be 0 or more");
+  check_max_batch_size();
+  check_outputs();
+}
+
+std::optional<Layout::Axis> Layout::find_length_axis() const {
+  for (size_t input = 0; input < signature_.inputs.size(); ++input) {
+    const core::Shape& shape = signature_.inputs[input].shape;
+    for (size_t axis = batched() ? 1 : 0; axis < shape.size(); ++axis) {
+      if (shape[axis] == -1) return Axis{input, axis};
+    }
+  }
+  return std::nullopt;
+}
+
+void Layout::check_max_batch_size() const {
+  if (!batched()) return;
+  int64_t most = 0;
+  for (const core::Gear& gear : signature_.gears) {
+    for (size_t i = 0; i < signature_.inputs.size(); ++i) {
+      const std::string input = "input " + quoted(signature_.inputs[i].name);
+      const core::Shape& shape = gear.input_shapes[i];
+      if (shape.empty()) refuse(input + " has no batch dimension, but max_batch_size is not 0");
+      if (shape[0] != gear.input_shapes[0][0]) refuse(input + " has another batch size than the first input in a gear");
+      most = std::max(most, shape[0]);
+    }
+  }
+  if (max_batch_size_ > most) {
+    refuse("max_batch_size is " + std::to_string(max_batch_size_) + ", but the largest gear holds " +
+           std::to_string(most) + " rows");
+  }
+}
+
+void Layout::check_outputs() const {
+  const size_t count = signature_.outputs.size();
+  if (variable_output_axes_.size() != count) {
+    refuse("variable_output_axes has " + std::to_string(variable_output_axes_.size()) + " entries for " +
+           std::to_string(count) + " outputs");
+  }
+  for (size_t i = 0; i < count; ++i) {
+    for (const core::Gear& gear : signature_.gears) {
+      const core::Shape& shape = gear.output_shapes[i];
+      if (batched() && (shape.empty() || shape[0] != gear.input_shapes[0][0])) {
+        refuse("output " + quoted(signature_.outputs[i].name) + " of shape " + core::format_shape(shape) +
+               " has not the batch dimension of the inputs, but max_batch_size is not 0");
+      }
+    }
+    for (const int64_t axis : variable_output_axes_[i]) check_variable_axis(i, axis);
+  }
+}
+
+void Layout::check_variable_axis(size_t output, int64_t axis) const {
+  const std::string where =
+      "variable axis " + std::to_string(axis) + " of output " + quoted(signature_.outputs[output].name);
+  const auto rank = static_cast<int64_t>(signature_.outputs[output].shape.size());
+  if (axis < (batched() ? 1 : 0) || axis >= rank) refuse(where + " is not one of its non-batch axes");
+  if (!length_axis_) refuse(where + ": no input has a variable length");
+  for (const core::Gear& gear : signature_.gears) {
+    const int64_t length = gear.input_shapes[length_axis_->input][length_axis_->axis];
+    const int64_t dim = gear.output_shapes[output][static_cast<size_t>(axis)];
+    if (dim != length) {
+      refuse(where + " has size " + std::to_string(dim) + " in a gear of length " + std::to_string(length));
+    }
+  }
+}
+
+void Layout::check(const core::Request& request) const {
+  const size_t count = signature_.inputs.size();
+  if (request.inputs.size() != count) {
+    refuse("expected " + std::to_string(count) + " inputs, got " + std::to_string(request.inputs.size()));
+  }
+  const int64_t most = batched() ? max_batch_size_ : 1;
+  if (request.rows < 1 || request.rows > most) {
+    refuse("rows must be in 1 to " + std::to_string(most) + ", got " + std::to_string(request.rows));
+  }
+  for (size_t i = 0; i < count; ++i) check_input(request.inputs[i], signature_.inputs[i], request.rows);
+}
+
+void Layout::check_input(const core::TensorView& input, const core::TensorSpec& spec, int64_t rows) const {
+  const auto fits = [&] {
+    if (input.shape.size() != spec.shape.size()) return false;
+    for (size_t axis = 0; axis < spec.shape.size(); ++axis) {
+      const bool is_batch = batched() && axis == 0;
+      const int64_t wanted = is_batch ? rows : spec.shape[axis];
+      if (input.shape[axis] < 0 || (wanted != -1 && input.shape[axis] != wanted)) return false;
+    }
+    return true;
+  };
+  if (!fits()) {
+    core::Shape expected = spec.shape;
+    if (batched() && !expected.empty()) expected[0] = rows;
+    refuse("input " + quoted(spec.name) + ": expected shape " + core::format_shape(expected) + ", got " +
+           core::format_shape(input.shape));
+  }
+  const size_t bytes = static_cast<size_t>(core::element_count(input.shape)) * core::dtype_size_bytes(spec.dtype);
+  if (input.size_bytes != bytes) {
+    refuse("input " + quoted(spec.name) + ": expected " + std::to_string(bytes) + " bytes, got " +
+           std::to_string(input.size_bytes));
+  }
+}
+
+void Layout::gather(std::span<const core::Request> requests, size_t gear, const SlotBuffers& buffers) const {
+  for (size_t i = 0; i < signature_.inputs.size(); ++i) {
+    const core::Shape& room = signature_.gears[gear].input_shapes[i];
+    const size_t element_bytes = core::dtype_size_bytes(signature_.inputs[i].dtype);
+    const size_t bytes = static_cast<size_t>(core::element_count(room)) * element_bytes;
+    const size_t row_bytes = batched() ? bytes / static_cast<size_t>(room[0]) : bytes;
+    std::byte* to = buffers.inputs[i].data();
+    std::byte* const end = to + bytes;
+    for (const core::Request& request : requests) {
+      const core::Shape block = batched() ? with_rows(room, request.rows) : room;
+      core::copy_padded(to, block, request.inputs[i].data, request.inputs[i].shape, element_bytes);
+      to += static_cast<size_t>(request.rows) * row_bytes;
+    }
+    std::fill(to, end, std::byte{0});
+  }
+}
+
+core::Status Layout::deliver(const core::Request& request, int64_t first_row, size_t gear,
+                             const SlotBuffers& buffers) const {
+  const size_t count = signature_.outputs.size();
+  std::vector<core::Shape> shapes(count);
+  std::vector<core::Shape> padded_shapes(count);
+  std::vector<core::OutputView> views;
+  views.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    const core::Shape& room = signature_.gears[gear].output_shapes[i];
+    const size_t element_bytes = core::dtype_size_bytes(signature_.outputs[i].dtype);
+    padded_shapes[i] = batched() ? with_rows(room, request.rows) : room;
+    shapes[i] = padded_shapes[i];
+    for (const int64_t axis : variable_output_axes_[i]) {
+      shapes[i][static_cast<size_t>(axis)] = request.inputs[length_axis_->input].shape[length_axis_->axis];
+    }
+    const auto rows_before = static_cast<size_t>(batched() ? first_row : 0);
+    const auto elements = static_cast<size_t>(core::element_count(padded_shapes[i]));
+    const size_t row_bytes = elements / static_cast<size_t>(request.rows) * element_bytes;
+    views.emplace_back(buffers.outputs[i].data() + rows_before * row_bytes, element_bytes, shapes[i], padded_shapes[i]);
+  }
+  return request.completion->receive(views);
+}
+
+}  // namespace npuserve::engine

@@ -1,0 +1,57 @@
+// How requests' tensors lie in a slot: the check at the door, the gathering of rows, the cutting of results.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/request.h"
+#include "core/signature.h"
+#include "engine/executor.h"
+
+namespace npuserve::engine {
+
+// Immutable after construction; any thread.
+class Layout {
+ public:
+  // max_batch_size: 0 if axis 0 of the tensors is not the batch.
+  // variable_output_axes: per output, the axes of its full shape that follow a request's own length, which is the size
+  // of the first variable non-batch axis among its inputs.
+  // Throws std::invalid_argument if these contradict the signature.
+  Layout(core::Signature signature, int64_t max_batch_size, std::vector<std::vector<int64_t>> variable_output_axes);
+
+  const core::Signature& signature() const { return signature_; }
+  bool batched() const { return max_batch_size_ > 0; }
+
+  // Throws std::invalid_argument unless the counts, ranks, fixed dimensions, rows and byte sizes fit the model. Whether
+  // a gear holds the request is not asked here.
+  void check(const core::Request& request) const;
+
+  // Writes the requests' rows one after another, each padded with zeros to the gear's row, then rows of zeros.
+  // REQUIRES: checked requests, which the gear holds.
+  void gather(std::span<const core::Request> requests, size_t gear, const SlotBuffers& buffers) const;
+
+  // Hands the request its rows of the outputs, from `first_row` on, cut to its own length.
+  core::Status deliver(const core::Request& request, int64_t first_row, size_t gear, const SlotBuffers& buffers) const;
+
+ private:
+  struct Axis {
+    size_t input;
+    size_t axis;
+  };
+
+  void check_max_batch_size() const;
+  void check_outputs() const;
+  void check_variable_axis(size_t output, int64_t axis) const;
+  void check_input(const core::TensorView& input, const core::TensorSpec& spec, int64_t rows) const;
+  std::optional<Axis> find_length_axis() const;
+
+  core::Signature signature_;
+  int64_t max_batch_size_;
+  std::vector<std::vector<int64_t>> variable_output_axes_;
+  std::optional<Axis> length_axis_;
+};
+
+}  // namespace npuserve::engine

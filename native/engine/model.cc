@@ -1,0 +1,95 @@
+#include "engine/model.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include "core/clock.h"
+
+namespace npuserve::engine {
+namespace {
+
+ModelOptions checked(ModelOptions options) {
+  const batching::PolicyOptions& batching = options.batching;
+  if (batching.max_queue_delay_ns < 0 || batching.max_queue_size < 0) {
+    throw std::invalid_argument("the queue delay and the queue size must be 0 or more");
+  }
+  if (batching.dynamic_batching && batching.max_batch_size < 1) {
+    throw std::invalid_argument("dynamic batching needs a max_batch_size of 1 or more");
+  }
+  for (const int64_t size : batching.preferred_batch_sizes) {
+    if (size < 1 || size > batching.max_batch_size) {
+      throw std::invalid_argument("preferred batch size " + std::to_string(size) + " is not in 1 to max_batch_size (" +
+                                  std::to_string(batching.max_batch_size) + ")");
+    }
+  }
+  return options;
+}
+
+const Executor& first_of(const std::vector<std::unique_ptr<Executor>>& executors) {
+  if (executors.empty()) throw std::invalid_argument("a model needs at least one instance");
+  return *executors.front();
+}
+
+// The non-batch dimensions of all inputs, one after another: ranks are the signature's, so equal lists are equal
+// shapes.
+std::vector<int64_t> row_shape_of(const core::Request& request, bool batched) {
+  std::vector<int64_t> dims;
+  for (const core::TensorView& input : request.inputs) {
+    dims.insert(dims.end(), input.shape.begin() + (batched ? 1 : 0), input.shape.end());
+  }
+  return dims;
+}
+
+}  // namespace
+
+Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> executors)
+    : options_(checked(std::move(options))),
+      layout_(first_of(executors).signature(), options_.batching.max_batch_size, options_.variable_output_axes),
+      gears_(layout_.signature(), layout_.batched()),
+      scheduler_(options_.batching, executors.size(), executors.front()->slot_count()) {
+  const core::MutexLock lock(close_mutex_);
+  try {
+    for (std::unique_ptr<Executor>& executor : executors) {
+      instances_.push_back(
+          std::make_unique<Instance>(instances_.size(), std::move(executor), layout_, gears_, scheduler_, statistics_));
+    }
+  } catch (...) {
+    // The instances already at work are joined by their destructors, which wait for this.
+    scheduler_.stop();
+    throw;
+  }
+}
+
+Model::~Model() { close(); }
+
+void Model::submit(core::Request request) {
+  layout_.check(request);
+  const int64_t capacity_rows = gears_.most_rows(request.inputs);
+  if (capacity_rows < request.rows) {
+    request.completion->complete({core::StatusCode::kInvalidArgument, gears_.refusal(request.rows, request.inputs)});
+    return;
+  }
+  batching::Waiting waiting{.rows = request.rows,
+                            .arrival_ns = request.arrival_ns,
+                            .capacity_rows = capacity_rows,
+                            .row_shape = row_shape_of(request, layout_.batched())};
+  core::Status refused = scheduler_.submit(request, std::move(waiting));
+  if (!refused.ok()) request.completion->complete(std::move(refused));
+}
+
+bool Model::cancel(uint64_t token) {
+  const std::optional<core::Request> request = scheduler_.cancel(token);
+  if (!request) return false;
+  const Outcome outcome{.arrival_ns = request->arrival_ns, .rows = request->rows, .ok = false};
+  statistics_.record_failure({&outcome, 1}, core::steady_now_ns());
+  request->completion->complete({core::StatusCode::kCancelled, ""});
+  return true;
+}
+
+void Model::close() {
+  scheduler_.stop();
+  const core::MutexLock lock(close_mutex_);
+  instances_.clear();
+}
+
+}  // namespace npuserve::engine

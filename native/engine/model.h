@@ -1,0 +1,62 @@
+// One model version at work: the sink that front ends submit to, over its queue, its batcher and its instances.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "batching/gears.h"
+#include "batching/policy.h"
+#include "core/mutex.h"
+#include "core/sink.h"
+#include "engine/executor.h"
+#include "engine/instance.h"
+#include "engine/layout.h"
+#include "engine/scheduler.h"
+#include "engine/statistics.h"
+
+namespace npuserve::engine {
+
+struct ModelOptions {
+  batching::PolicyOptions batching;
+  // Per output, the axes of its full shape that follow a request's own length.
+  std::vector<std::vector<int64_t>> variable_output_axes;
+};
+
+// Any thread.
+class Model final : public core::Sink {
+ public:
+  // executors: one an instance, loaded and warmed up, all of one model and with equally many slots; at least one.
+  // Throws std::invalid_argument if the options contradict the model or themselves.
+  Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> executors);
+
+  // Closes.
+  ~Model() override;
+
+  // A request that no gear holds is answered INVALID_ARGUMENT; a full queue or a closed model, UNAVAILABLE.
+  void submit(core::Request request) override;
+  bool cancel(uint64_t token) override;
+
+  const core::Signature& signature() const { return layout_.signature(); }
+  Counters statistics() const { return statistics_.snapshot(); }
+
+  // Requests queued or executing.
+  size_t pending() const { return scheduler_.pending(); }
+
+  // Refuses new requests, answers the accepted ones, unloads. Blocks for that. Idempotent.
+  void close();
+
+ private:
+  const ModelOptions options_;
+  const Layout layout_;
+  const batching::GearTable gears_;
+  Statistics statistics_;
+  Scheduler scheduler_;
+
+  core::Mutex close_mutex_;  // held while closing: a second caller returns when the first is done
+  std::vector<std::unique_ptr<Instance>> instances_ GUARDED_BY(close_mutex_);
+};
+
+}  // namespace npuserve::engine

@@ -1,0 +1,134 @@
+#include "engine/scheduler.h"
+
+#include <utility>
+
+#include "core/clock.h"
+
+namespace npuserve::engine {
+
+int64_t Batch::rows() const {
+  int64_t rows = 0;
+  for (const core::Request& request : requests) rows += request.rows;
+  return rows;
+}
+
+Scheduler::Scheduler(batching::PolicyOptions options, size_t instances, size_t slots_per_instance)
+    : options_(std::move(options)) {
+  const core::MutexLock lock(mutex_);
+  for (size_t i = 0; i < instances; ++i) {
+    InstanceState& instance = instances_.emplace_back();
+    for (size_t slot = 0; slot < slots_per_instance; ++slot) instance.free_slots.push_back(slot);
+  }
+}
+
+core::Status Scheduler::submit(core::Request& request, batching::Waiting waiting) {
+  const core::MutexLock lock(mutex_);
+  if (stopping_) {
+    return {core::StatusCode::kUnavailable,
+            "Server is stopping, scheduler for model has stopped accepting new inference requests"};
+  }
+  if (batching::queue_is_full(options_, queue_.size())) {
+    return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
+  }
+  queue_.push(std::move(request), std::move(waiting));
+  wake_concerned();
+  return {};
+}
+
+std::optional<core::Request> Scheduler::cancel(uint64_t token) {
+  const core::MutexLock lock(mutex_);
+  std::optional<core::Request> request = queue_.remove(token);
+  // What stood behind it may be able to run now.
+  if (request) wake_concerned();
+  return request;
+}
+
+std::optional<Batch> Scheduler::next(size_t instance) {
+  const core::MutexLock lock(mutex_);
+  while (true) {
+    if (stopping_ && queue_.empty()) return std::nullopt;
+    batching::Plan plan;
+    if (!instances_[instance].free_slots.empty()) plan = plan_for(instance);
+    if (plan.take > 0) return take(instance, plan.take);
+    sleep(instance, plan.wake_at_ns);
+  }
+}
+
+void Scheduler::execution_ended(size_t instance) {
+  const core::MutexLock lock(mutex_);
+  --instances_[instance].executing;
+  wake_concerned();
+}
+
+void Scheduler::release_slot(size_t instance, size_t slot, size_t answered) {
+  const core::MutexLock lock(mutex_);
+  instances_[instance].free_slots.push_back(slot);
+  taken_ -= answered;
+  wake_concerned();
+}
+
+void Scheduler::stop() {
+  const core::MutexLock lock(mutex_);
+  stopping_ = true;
+  for (InstanceState& instance : instances_) wake(instance);
+}
+
+size_t Scheduler::pending() const {
+  const core::MutexLock lock(mutex_);
+  return queue_.size() + taken_;
+}
+
+batching::Plan Scheduler::plan_for(size_t instance) const {
+  bool idle_elsewhere = false;
+  for (size_t i = 0; i < instances_.size(); ++i) idle_elsewhere |= i != instance && instances_[i].is_idle();
+  return batching::decide(options_, {.now_ns = core::steady_now_ns(),
+                                     .queue = queue_.waiting(),
+                                     .executing = instances_[instance].executing,
+                                     .idle_elsewhere = idle_elsewhere,
+                                     .stopping = stopping_});
+}
+
+Batch Scheduler::take(size_t instance, size_t count) {
+  InstanceState& state = instances_[instance];
+  Batch batch{.requests = queue_.take(count), .slot = state.free_slots.back()};
+  state.free_slots.pop_back();
+  ++state.executing;
+  taken_ += count;
+  wake_concerned();
+  return batch;
+}
+
+void Scheduler::sleep(size_t instance, std::optional<int64_t> wake_at_ns) {
+  InstanceState& state = instances_[instance];
+  state.waiting = true;
+  state.wake_at_ns = wake_at_ns;
+  if (wake_at_ns) {
+    state.changed.wait_until(mutex_, *wake_at_ns);
+  } else {
+    state.changed.wait(mutex_);
+  }
+  state.waiting = false;
+}
+
+void Scheduler::wake(InstanceState& instance) {
+  instance.waiting = false;
+  instance.changed.notify_one();
+}
+
+void Scheduler::wake_concerned() {
+  if (stopping_ && queue_.empty()) {
+    for (InstanceState& instance : instances_) wake(instance);
+    return;
+  }
+  for (size_t i = 0; i < instances_.size(); ++i) {
+    InstanceState& instance = instances_[i];
+    if (!instance.waiting || instance.free_slots.empty()) continue;
+    const batching::Plan plan = plan_for(i);
+    const bool sooner = plan.wake_at_ns && (!instance.wake_at_ns || *plan.wake_at_ns < *instance.wake_at_ns);
+    if (plan.take > 0 || sooner) wake(instance);
+    // Who takes the batch asks again on behalf of the others.
+    if (plan.take > 0) return;
+  }
+}
+
+}  // namespace npuserve::engine

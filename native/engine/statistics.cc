@@ -1,0 +1,54 @@
+#include "engine/statistics.h"
+
+#include "core/clock.h"
+
+namespace npuserve::engine {
+
+void DurationCount::add(int64_t duration_ns, uint64_t times) {
+  count += times;
+  // Arrival is stamped by the front end; a sender that stamps it late must not make a sum go backwards.
+  if (duration_ns > 0) ns += times * static_cast<uint64_t>(duration_ns);
+}
+
+void Statistics::record_execution(const BatchTiming& timing, std::span<const Outcome> outcomes) {
+  const int64_t input_ns = timing.launched_ns - timing.start_ns;
+  const int64_t wait_ns = timing.device_ns - timing.launched_ns;
+  const int64_t infer_ns = timing.ended_ns - timing.device_ns;
+  const int64_t output_ns = timing.answered_ns - timing.ended_ns;
+  const int64_t wall_ms = core::wall_now_ms();
+
+  const core::MutexLock lock(mutex_);
+  int64_t rows = 0;
+  for (const Outcome& outcome : outcomes) {
+    rows += outcome.rows;
+    const int64_t total_ns = timing.answered_ns - outcome.arrival_ns;
+    if (!outcome.ok) {
+      counters_.fail.add(total_ns);
+      continue;
+    }
+    counters_.inference_count += static_cast<uint64_t>(outcome.rows);
+    counters_.success.add(total_ns);
+    counters_.queue.add(timing.start_ns - outcome.arrival_ns + wait_ns);
+    counters_.compute_input.add(input_ns);
+    counters_.compute_infer.add(infer_ns);
+    counters_.compute_output.add(output_ns);
+  }
+  counters_.last_inference_ms = wall_ms;
+  ++counters_.execution_count;
+  BatchCounters& batch = counters_.batches[rows];
+  batch.compute_input.add(input_ns);
+  batch.compute_infer.add(infer_ns);
+  batch.compute_output.add(output_ns);
+}
+
+void Statistics::record_failure(std::span<const Outcome> outcomes, int64_t now_ns) {
+  const core::MutexLock lock(mutex_);
+  for (const Outcome& outcome : outcomes) counters_.fail.add(now_ns - outcome.arrival_ns);
+}
+
+Counters Statistics::snapshot() const {
+  const core::MutexLock lock(mutex_);
+  return counters_;
+}
+
+}  // namespace npuserve::engine
