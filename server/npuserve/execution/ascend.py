@@ -36,10 +36,6 @@ class AscendBackend:
         """Return how many NPUs there are. Raises ServeError: UNAVAILABLE if AscendCL cannot be used."""
         return (await self._started()).device_count
 
-    async def device_count(self) -> int:
-        """Return how many devices AscendCL shows this process."""
-        return (await self._started()).device_count
-
     async def describe(self, path: Path) -> ModelSignature:
         """Return what the OM says of itself. Raises ServeError: INVALID_ARGUMENT if it is not a usable OM."""
         runtime = await self._started()
