@@ -108,11 +108,14 @@ def _devices(config: ModelConfig, device_count: int) -> tuple[int, ...]:
 
 
 def _variable_output_axes(config: ModelConfig, signature: ModelSignature) -> tuple[tuple[int, ...], ...]:
-    """Variable in the compiled model, or declared so by a config whose requests are padded to a fixed shape."""
+    """Return the axes that differ between gears, and those that the config alone calls variable.
+
+    A model that does not batch runs exact shapes: there is nothing to cut.
+    """
     declared = {output.name: full_shape(config, output) for output in config.output}
-    first = 1 if config.max_batch_size > 0 else 0
     axes: list[tuple[int, ...]] = []
     for spec in signature.outputs:
         shape = declared.get(spec.name, spec.shape)
-        axes.append(tuple(axis for axis in range(first, len(spec.shape)) if -1 in (spec.shape[axis], shape[axis])))
+        variable = (axis for axis in range(1, len(spec.shape)) if -1 in (spec.shape[axis], shape[axis]))
+        axes.append(tuple(variable) if config.max_batch_size > 0 else ())
     return tuple(axes)

@@ -1,9 +1,9 @@
-"""Compares a completed config with the compiled model that it describes."""
+"""Compares a completed config with the compiled model that it describes. Texts are Triton's, where it has one."""
 
 from collections.abc import Iterable, Sequence
 
 from npuserve._proto.model_config_pb2 import DataType, ModelConfig, ModelInput, ModelOutput
-from npuserve.config.gears import can_batch, largest_batch, longest_input
+from npuserve.config.gears import largest_batch, longest_input, output_follows_batch, output_follows_length
 from npuserve.core.errors import invalid
 from npuserve.core.signature import ModelSignature, TensorSpec
 from npuserve.core.tensor import format_shape
@@ -12,8 +12,7 @@ from npuserve.core.tensor import format_shape
 def check_against_signature(config: ModelConfig, signature: ModelSignature) -> None:
     """Raise ServeError (INVALID_ARGUMENT) if the config says of a tensor or the batch what the model does not.
 
-    An input may be variable in the config where the compiled model is fixed: shorter requests are padded. An output
-    may then be variable on the axes of the same extent. Outputs that the config leaves out are not served.
+    Outputs that the config leaves out are not an error: they are not served.
     """
     expected, provided = len(config.input), len(signature.inputs)
     if expected != provided:
@@ -21,21 +20,15 @@ def check_against_signature(config: ModelConfig, signature: ModelSignature) -> N
             f"unable to load model '{config.name}', configuration expects {expected} inputs, model provides {provided}"
         )
     inputs = {spec.name: index for index, spec in enumerate(signature.inputs)}
-    outputs = {spec.name: spec for spec in signature.outputs}
-    padded: set[int] = set()
+    outputs = {spec.name: index for index, spec in enumerate(signature.outputs)}
     for tensor in config.input:
         if tensor.name not in inputs:
             raise invalid(_unexpected("input", tensor.name, inputs))
-        index = inputs[tensor.name]
-        spec = signature.inputs[index]
-        _check_dtype(config, tensor, spec)
-        padded |= _check_input_shape(config, tensor, spec)
-        _check_lengths(config, tensor, signature, index)
+        _check_input(config, tensor, signature, inputs[tensor.name])
     for output in config.output:
         if output.name not in outputs:
             raise invalid(_unexpected("output", output.name, outputs))
-        _check_dtype(config, output, outputs[output.name])
-        _check_shape(config, output, outputs[output.name], padded)
+        _check_output(config, output, signature, outputs[output.name])
     _check_batch(config, signature)
 
 
@@ -49,6 +42,34 @@ def _unexpected(kind: str, name: str, allowed: Iterable[str]) -> str:
     return f"unexpected inference {kind} '{name}', allowed {kind}s are: {', '.join(sorted(allowed))}"
 
 
+def _check_input(config: ModelConfig, tensor: ModelInput, signature: ModelSignature, index: int) -> None:
+    spec = signature.inputs[index]
+    _check_dtype(config, tensor, spec)
+    _check_shape(config, tensor, spec, spec.shape)
+    for axis, dim in enumerate(full_shape(config, tensor)):
+        longest = longest_input(signature, index, axis)
+        if dim > longest:
+            raise invalid(
+                f"model '{config.name}', tensor '{tensor.name}': the model expects at most {longest} in dimension "
+                f"{axis} but the model configuration specifies {dim}"
+            )
+
+
+def _check_output(config: ModelConfig, tensor: ModelOutput, signature: ModelSignature, index: int) -> None:
+    spec = signature.outputs[index]
+    _check_dtype(config, tensor, spec)
+    accepted = list(spec.shape)
+    if config.max_batch_size > 0:
+        declared = full_shape(config, tensor)
+        for axis in range(len(accepted)):
+            if axis == 0:
+                follows = output_follows_batch(signature, index)
+            else:
+                follows = declared[axis : axis + 1] == (-1,) and output_follows_length(signature, index, axis)
+            accepted[axis] = -1 if follows else accepted[axis]
+    _check_shape(config, tensor, spec, accepted)
+
+
 def _check_dtype(config: ModelConfig, tensor: ModelInput | ModelOutput, spec: TensorSpec) -> None:
     given = DataType.Name(tensor.data_type)
     if given != spec.dtype.config_name:
@@ -58,39 +79,25 @@ def _check_dtype(config: ModelConfig, tensor: ModelInput | ModelOutput, spec: Te
         )
 
 
-def _check_input_shape(config: ModelConfig, tensor: ModelInput, spec: TensorSpec) -> set[int]:
-    """Check an input; return the fixed extents of the model that the config declares variable."""
-    first = 1 if config.max_batch_size > 0 else 0
-    declared = full_shape(config, tensor)
-    padded: set[int] = set()
-    if len(declared) == len(spec.shape):
-        padded = {
-            extent
-            for extent, dim in zip(spec.shape[first:], declared[first:], strict=True)
-            if dim == -1 and extent != -1
-        }
-    _check_shape(config, tensor, spec, padded)
-    return padded
-
-
-def _check_shape(config: ModelConfig, tensor: ModelInput | ModelOutput, spec: TensorSpec, padded: set[int]) -> None:
-    """Compare shapes; `padded` are extents that the config may declare variable although the model's are fixed."""
+def _check_shape(
+    config: ModelConfig, tensor: ModelInput | ModelOutput, spec: TensorSpec, accepted: Sequence[int]
+) -> None:
+    """Compare the declared shape with the model's; `accepted` has -1 wherever any size is right."""
     subject = f"model '{config.name}', tensor '{spec.name}'"
     batches = config.max_batch_size > 0
-    if batches and spec.shape[:1] != (-1,):
+    if batches and (not accepted or accepted[0] != -1):
         raise invalid(
             f"{subject}: for the model to support batching the shape should have at least 1 dimension and the first "
             f"dimension must be -1; but shape expected by the model is {format_shape(spec.shape)}"
         )
     declared = full_shape(config, tensor)
-    if len(declared) != len(spec.shape):
+    if len(declared) != len(accepted):
         raise invalid(f"{subject}: {_rank_difference(spec.shape, declared, batches)}")
-    for dim, extent in zip(declared, spec.shape, strict=True):
-        if dim != extent and extent != -1 and not (dim == -1 and extent in padded):
-            raise invalid(
-                f"{subject}: the model expects shape {format_shape(spec.shape)} but the model configuration specifies "
-                f"shape {format_shape(declared)}"
-            )
+    if any(extent not in (-1, dim) for dim, extent in zip(declared, accepted, strict=True)):
+        raise invalid(
+            f"{subject}: the model expects shape {format_shape(spec.shape)} but the model configuration specifies "
+            f"shape {format_shape(declared)}"
+        )
 
 
 def _rank_difference(expected: Sequence[int], declared: Sequence[int], batches: bool) -> str:
@@ -106,19 +113,8 @@ def _rank_difference(expected: Sequence[int], declared: Sequence[int], batches: 
     )
 
 
-def _check_lengths(config: ModelConfig, tensor: ModelInput, signature: ModelSignature, index: int) -> None:
-    """Check that a fixed dimension fits a gear; else no request could ever run."""
-    for axis, dim in enumerate(full_shape(config, tensor)):
-        longest = longest_input(signature, index, axis)
-        if dim > longest:
-            raise invalid(
-                f"model '{config.name}', tensor '{tensor.name}': the model expects at most {longest} in dimension "
-                f"{axis} but the model configuration specifies {dim}"
-            )
-
-
 def _check_batch(config: ModelConfig, signature: ModelSignature) -> None:
-    if config.max_batch_size > 0 and can_batch(signature):
+    if config.max_batch_size > 0:
         largest = largest_batch(signature)
         if config.max_batch_size > largest:
             raise invalid(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-LOG_FORMATS = ("default", "ISO8601")
+LOG_FORMATS = ("default", "ISO8601", "json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

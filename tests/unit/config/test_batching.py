@@ -1,0 +1,127 @@
+import pytest
+from google.protobuf import text_format
+from npuserve._proto import POOL
+from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.config.batching import BatchingOptions, batching_options, settings_without_effect
+from npuserve.config.complete import complete_model_config
+from npuserve.core.errors import ServeError
+from npuserve.core.signature import ModelSignature
+from support.signatures import bert, static
+
+
+def completed(text: str, signature: ModelSignature, device_count: int = 1) -> ModelConfig:
+    config = ModelConfig()
+    text_format.Parse('name: "m" backend: "ascend" ' + text, config, descriptor_pool=POOL)
+    return complete_model_config(config, signature, device_count=device_count)
+
+
+def options(text: str, signature: ModelSignature | None = None, device_count: int = 1) -> BatchingOptions:
+    signature = signature or bert()
+    return batching_options(completed(text, signature, device_count), signature, device_count=device_count)
+
+
+def test_every_setting_of_the_batcher_arrives() -> None:
+    text = (
+        "max_batch_size: 4 dynamic_batching { preferred_batch_size: [ 2, 4 ] max_queue_delay_microseconds: 500 "
+        "default_queue_policy { max_queue_size: 7 } } instance_group { count: 2 }"
+    )
+    assert options(text) == BatchingOptions(
+        max_batch_size=4,
+        dynamic_batching=True,
+        preferred_batch_sizes=(2, 4),
+        max_queue_delay_us=500,
+        max_queue_size=7,
+        devices=(0, 0),
+        variable_output_axes=((1,), ()),
+    )
+
+
+def test_a_model_that_does_not_batch_shares_no_executions() -> None:
+    found = options("dynamic_batching { }", static((2, 3)))
+    assert (found.max_batch_size, found.dynamic_batching, found.preferred_batch_sizes) == (0, False, ())
+    assert found.variable_output_axes == ((),)
+
+
+def test_without_a_scheduler_every_request_is_an_execution() -> None:
+    text = """
+        max_batch_size: 8
+        input { name: "input_ids" data_type: TYPE_INT64 dims: -1 }
+        input { name: "attention_mask" data_type: TYPE_INT64 dims: -1 }
+        output { name: "logits" data_type: TYPE_FP32 dims: 2 }
+    """
+    assert not options(text).dynamic_batching
+
+
+def test_an_axis_that_only_the_config_calls_variable_is_variable() -> None:
+    one_length = bert(gears=((1, 128), (8, 128)))
+    text = 'output { name: "tokens" data_type: TYPE_FP32 dims: [ -1, 16 ] }'
+    assert options(text, one_length).variable_output_axes == ((1,), ())
+    assert options("", one_length).variable_output_axes == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("groups", "device_count", "devices"),
+    [
+        ("", 3, (0, 1, 2)),
+        ("instance_group { kind: KIND_GPU count: 2 }", 2, (0, 1, 0, 1)),
+        ("instance_group { kind: KIND_GPU count: 2 gpus: [ 1 ] }", 4, (1, 1)),
+        ("instance_group { kind: KIND_MODEL count: 3 }", 2, (0, 1, 0)),
+        ("instance_group [ { kind: KIND_GPU gpus: 3 }, { kind: KIND_GPU count: 2 gpus: 0 } ]", 4, (3, 0, 0)),
+        ("instance_group [ { gpus: 0 kind: KIND_GPU }, { gpus: 1 kind: KIND_GPU passive: true } ]", 2, (0,)),
+    ],
+)
+def test_instances_are_spread_as_the_groups_say(groups: str, device_count: int, devices: tuple[int, ...]) -> None:
+    assert options(groups, device_count=device_count).devices == devices
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "instance_group { kind: KIND_CPU }",
+            "instance group m_0 of model m has kind KIND_CPU but backend 'ascend' runs on NPUs only",
+        ),
+        (
+            "instance_group { kind: KIND_GPU gpus: 3 }",
+            "instance group m_0 of model m specifies invalid or unsupported gpu id 3. NPUs that are available: 0",
+        ),
+        ("instance_group { passive: true }", "model 'm' has no instance that takes requests"),
+        ("sequence_batching { }", "model 'm': sequence_batching is not supported by backend 'ascend'"),
+        ("ensemble_scheduling { }", "model 'm': ensemble_scheduling is not supported by backend 'ascend'"),
+        (
+            "model_transaction_policy { decoupled: true }",
+            "model 'm': the 'decoupled' transaction policy is not supported by backend 'ascend'",
+        ),
+        ("batch_input { }", "model 'm': batch_input or batch_output is not supported by backend 'ascend'"),
+        (
+            'input { name: "input_ids" optional: true }',
+            "model 'm': optional input 'input_ids' is not supported by backend 'ascend'",
+        ),
+        (
+            'input { name: "input_ids" allow_ragged_batch: true }',
+            "model 'm': allow_ragged_batch of input 'input_ids' is not supported by backend 'ascend'",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(ServeError) as caught:
+        options(text)
+    assert caught.value.message == message
+
+
+def test_a_model_without_any_device_is_refused() -> None:
+    with pytest.raises(ServeError, match="model 'm' needs an NPU but none is available"):
+        options("", device_count=0)
+
+
+def test_settings_that_change_nothing_are_named() -> None:
+    text = (
+        'dynamic_batching { preserve_ordering: true } model_warmup { name: "w" } '
+        'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }'
+    )
+    assert settings_without_effect(completed(text, bert())) == (
+        "dynamic_batching.preserve_ordering",
+        "model_warmup",
+        "optimization.execution_accelerators",
+    )
+    assert settings_without_effect(completed("", bert())) == ()
