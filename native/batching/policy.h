@@ -17,7 +17,7 @@ namespace npuserve::batching {
 struct PolicyOptions {
   int64_t max_batch_size = 0;  // rows; 0: the model has no batch dimension
   bool dynamic_batching = false;
-  std::vector<int64_t> preferred_batch_sizes;  // empty: max_batch_size alone
+  std::vector<int64_t> preferred_batch_sizes{};  // empty: max_batch_size alone
   int64_t max_queue_delay_ns = 0;
   int64_t max_queue_size = 0;  // requests; 0: no limit
 };
@@ -26,21 +26,21 @@ struct PolicyOptions {
 struct Waiting {
   int64_t rows = 1;
   int64_t arrival_ns = 0;
-  int64_t capacity_rows = 1;       // the most rows of its row shape that any gear holds; at least `rows`
-  std::vector<int64_t> row_shape;  // the non-batch dimensions of all inputs: only equal ones share a batch
+  int64_t capacity_rows = 1;         // the most rows of its row shape that any gear holds; at least `rows`
+  std::vector<int64_t> row_shape{};  // the non-batch dimensions of all inputs: only equal ones share a batch
 };
 
 struct Snapshot {
   int64_t now_ns = 0;
-  std::span<const Waiting> queue;  // in order of arrival
-  int64_t executing = 0;           // batches launched on this instance whose execution has not ended
-  bool idle_elsewhere = false;     // another instance is idle with a free slot: the work is its
-  bool stopping = false;           // nothing more will arrive
+  std::span<const Waiting> queue{};  // in order of arrival
+  int64_t executing = 0;             // batches launched on this instance whose execution has not ended
+  bool idle_elsewhere = false;       // another instance is idle with a free slot: the work is its
+  bool stopping = false;             // nothing more will arrive
 };
 
 struct Plan {
-  size_t take = 0;                    // leading requests to run now as one batch; 0: none
-  std::optional<int64_t> wake_at_ns;  // when to ask again even if nothing changes
+  size_t take = 0;                      // leading requests to run now as one batch; 0: none
+  std::optional<int64_t> wake_at_ns{};  // when to ask again even if nothing changes
 
   bool operator==(const Plan&) const = default;
 };
