@@ -1,0 +1,31 @@
+"""The `npuserve` command."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from npuserve import __version__
+from npuserve.cli import atc, serve
+from npuserve.cli.parser import Parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["atc"]:
+        # The compiler's flags are the vendor's and its own to check.
+        return atc.run(given[1:], os.environ)
+    parser = Parser(prog="npuserve", description="A gRPC inference server for Ascend NPUs, in Triton's protocol.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve.add_arguments(commands.add_parser("serve", help="serve the models of a repository"))
+    commands.add_parser("atc", help="compile an ONNX model to an OM (takes the vendor's flags)")
+    commands.add_parser("version", help="print the version")
+    parsed = parser.parse_args(given)
+    if parsed.command == "version":
+        print(__version__)
+        return 0
+    return serve.run(parsed, os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""What requests may name of a model: its inputs and outputs as its config declares them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from npuserve._proto import model_config_pb2 as pb
+from npuserve.core.dtype import Dtype
+
+_DTYPES = {dtype.config_name: dtype for dtype in Dtype}
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredTensor:
+    """An input or output of the config.
+
+    `dims` are without the batch dimension if the model batches, -1 is variable; requests and responses use them.
+    `model_dims` are what the compiled model sees: the config's `reshape`, or the same.
+    """
+
+    name: str
+    dtype: Dtype
+    dims: tuple[int, ...]
+    model_dims: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInterface:
+    """A model's name, its greatest batch (0: it does not batch), and its tensors by name, in the config's order."""
+
+    name: str
+    max_batch_size: int
+    inputs: dict[str, DeclaredTensor]
+    outputs: dict[str, DeclaredTensor]
+
+    def full_dims(self, tensor: DeclaredTensor) -> tuple[int, ...]:
+        """Return the dims that a request states, with the batch dimension as -1 if there is one."""
+        return (-1, *tensor.dims) if self.max_batch_size > 0 else tensor.dims
+
+
+def interface_of(config: pb.ModelConfig) -> ModelInterface:
+    """Read the interface from a completed config."""
+    return ModelInterface(
+        name=config.name,
+        max_batch_size=config.max_batch_size,
+        inputs=_by_name(config.input),
+        outputs=_by_name(config.output),
+    )
+
+
+def carry_sizes(shape: Sequence[int], declared: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
+    """Return `wanted` with its -1 filled, in order, by the sizes that `shape` has where `declared` has -1."""
+    sizes = iter([size for size, dim in zip(shape, declared, strict=True) if dim == -1])
+    return tuple(next(sizes) if dim == -1 else dim for dim in wanted)
+
+
+def _declared(tensor: pb.ModelInput | pb.ModelOutput) -> DeclaredTensor:
+    dims = tuple(tensor.dims)
+    return DeclaredTensor(
+        name=tensor.name,
+        dtype=_DTYPES[pb.DataType.Name(tensor.data_type)],
+        dims=dims,
+        model_dims=tuple(tensor.reshape.shape) if tensor.HasField("reshape") else dims,
+    )
+
+
+def _by_name(tensors: Iterable[pb.ModelInput | pb.ModelOutput]) -> dict[str, DeclaredTensor]:
+    return {tensor.name: _declared(tensor) for tensor in tensors}

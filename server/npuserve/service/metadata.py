@@ -1,0 +1,50 @@
+"""ServerMetadata, ModelMetadata, ModelConfig: what the server and its models say of themselves."""
+
+from collections.abc import Iterable
+
+from npuserve._proto import inference_pb2 as pb
+from npuserve.repository.registry import ModelRegistry
+from npuserve.service.call import Call
+from npuserve.service.interface import DeclaredTensor, ModelInterface, interface_of
+
+# Only what is there: load generators test this list before they use an extension.
+EXTENSIONS = ("model_configuration", "binary_tensor_data", "parameters", "statistics")
+
+
+class MetadataService:
+    """Answers for the server, whose name and version are given, and for the models of a registry."""
+
+    def __init__(self, registry: ModelRegistry, *, server_id: str, server_version: str) -> None:
+        self._registry = registry
+        self._server_id = server_id
+        self._server_version = server_version
+
+    async def server_metadata(self, request: pb.ServerMetadataRequest, call: Call) -> pb.ServerMetadataResponse:
+        """Return name, version and extensions."""
+        return pb.ServerMetadataResponse(name=self._server_id, version=self._server_version, extensions=EXTENSIONS)
+
+    async def model_metadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
+        """Return the model's ready versions and its tensors, with the batch dimension as -1. Raises ServeError."""
+        versions = self._registry.find(request.name, request.version)
+        config = versions[-1].config
+        model = interface_of(config)
+        return pb.ModelMetadataResponse(
+            name=config.name,
+            versions=[str(version.version) for version in versions],
+            platform=config.platform or config.backend,
+            inputs=_tensors(model, model.inputs.values()),
+            outputs=_tensors(model, model.outputs.values()),
+        )
+
+    async def model_config(self, request: pb.ModelConfigRequest, call: Call) -> pb.ModelConfigResponse:
+        """Return the effective config. Raises ServeError."""
+        return pb.ModelConfigResponse(config=self._registry.lookup(request.name, request.version).config)
+
+
+def _tensors(model: ModelInterface, tensors: Iterable[DeclaredTensor]) -> list[pb.ModelMetadataResponse.TensorMetadata]:
+    return [
+        pb.ModelMetadataResponse.TensorMetadata(
+            name=tensor.name, datatype=tensor.dtype.value, shape=model.full_dims(tensor)
+        )
+        for tensor in tensors
+    ]

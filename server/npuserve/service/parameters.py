@@ -1,0 +1,106 @@
+"""Checks the parameters of a ModelInfer request and of its tensors, with Triton's sentences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from npuserve._proto.inference_pb2 import InferParameter, ModelInferRequest
+from npuserve.core.errors import ServeError, invalid
+from npuserve.core.status import StatusCode
+
+# What each reserved key may hold, and how the refusal names it.
+_REQUEST_KINDS = {
+    "priority": ({"int64_param", "uint64_param"}, "int64_param or uint64_param."),
+    "timeout": ({"int64_param"}, "int64_param."),
+    "sequence_id": ({"int64_param", "string_param"}, "int64_param or string_param."),
+    "sequence_start": ({"bool_param"}, "bool_param."),
+    "sequence_end": ({"bool_param"}, "bool_param."),
+    "triton_enable_empty_final_response": ({"bool_param"}, "bool_param."),
+}
+_CUSTOM_KINDS = (
+    {"int64_param", "bool_param", "string_param", "double_param"},
+    "int64_param, bool_param, or string_param.",
+)
+_SHARED_MEMORY_KINDS = {
+    "shared_memory_region": "string_param",
+    "shared_memory_offset": "int64_param",
+    "shared_memory_byte_size": "int64_param",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SharedMemoryReference:
+    """Where a tensor says its bytes lie: `byte_size` bytes at `offset` of a registered region."""
+
+    region: str
+    offset: int
+    byte_size: int
+
+
+def check_request_parameters(request: ModelInferRequest) -> None:
+    """Refuse parameters of the wrong kind or under a reserved key. Raises ServeError (INVALID_ARGUMENT)."""
+    for key, value in request.parameters.items():
+        if key not in _REQUEST_KINDS and key.startswith("triton_"):
+            raise invalid(
+                "parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys "
+                "starting with 'triton_' are allowed: triton_enable_empty_final_response"
+            )
+        kinds, expected = _REQUEST_KINDS.get(key, _CUSTOM_KINDS)
+        if value.WhichOneof("parameter_choice") not in kinds:
+            raise invalid(f"invalid value type for '{key}' parameter, expected {expected}")
+        if key == "priority" and value.int64_param < 0:
+            raise invalid("invalid value for 'priority', expected value >= 0.")
+
+
+def shared_memory_reference(tensor: str, parameters: Mapping[str, InferParameter]) -> SharedMemoryReference | None:
+    """Return the region that a tensor's parameters name, None if none. Raises ServeError (INVALID_ARGUMENT)."""
+    for key, kind in _SHARED_MEMORY_KINDS.items():
+        if key in parameters and parameters[key].WhichOneof("parameter_choice") != kind:
+            raise invalid(f"invalid value type for '{key}' parameter for tensor '{tensor}', expected {kind}.")
+    if "shared_memory_region" not in parameters:
+        for key in ("shared_memory_offset", "shared_memory_byte_size"):
+            if key in parameters:
+                raise invalid(
+                    f"'{key}' can not be specified without 'shared_memory_region' parameter for tensor '{tensor}'"
+                )
+        return None
+    if "shared_memory_byte_size" not in parameters:
+        raise invalid(
+            "'shared_memory_byte_size' must be specified along with 'shared_memory_region' parameter for tensor "
+            f"'{tensor}'"
+        )
+    return SharedMemoryReference(
+        region=parameters["shared_memory_region"].string_param,
+        offset=parameters["shared_memory_offset"].int64_param if "shared_memory_offset" in parameters else 0,
+        byte_size=parameters["shared_memory_byte_size"].int64_param,
+    )
+
+
+def unknown_region(reference: SharedMemoryReference) -> ServeError:
+    """Return the refusal of a region that nobody registered."""
+    return ServeError(StatusCode.NOT_FOUND, f"Unable to find shared memory region: '{reference.region}'")
+
+
+def check_output_parameters(request: ModelInferRequest) -> None:
+    """Refuse parameters of requested outputs that are wrong or ask for what is not there. Raises ServeError."""
+    for output in request.outputs:
+        reference = shared_memory_reference(output.name, output.parameters)
+        wants_classes = _wants_classification(output.parameters)
+        if wants_classes and reference is not None:
+            raise invalid("output can't set both 'shared_memory_region' and 'classification'")
+        if wants_classes:
+            raise ServeError(
+                StatusCode.UNIMPLEMENTED, "the classification extension is not supported by this version of npuserve"
+            )
+        if reference is not None:
+            raise unknown_region(reference)
+
+
+def _wants_classification(parameters: Mapping[str, InferParameter]) -> bool:
+    if "classification" not in parameters:
+        return False
+    value = parameters["classification"]
+    if value.WhichOneof("parameter_choice") != "int64_param":
+        raise invalid("invalid value type for 'classification' parameter, expected int64_param")
+    if value.int64_param <= 0:
+        raise invalid("invalid value for 'classification' parameter, expected >= 0")
+    return True

@@ -1,0 +1,118 @@
+"""The server's life: load the models, open the port, serve until told to stop, drain, unload."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+from npuserve.repository.registry import ModelRegistry
+from npuserve.transport.front_end import FrontEnd, FrontEndError
+
+_log = logging.getLogger(__name__)
+
+
+class Ending(Enum):
+    """How the server's life ended."""
+
+    CLEAN = auto()
+    """Every accepted request was answered and every model unloaded."""
+    FAILED_TO_START = auto()
+    """Nothing was served."""
+    OUT_OF_TIME = auto()
+    """Accepted requests or loaded models were left behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    """Owns the order in which things start and stop.
+
+    close_backends: gives back what the executors shared, after the registry has closed them.
+    exit_timeout_secs: the budget for everything between the first signal and the end.
+    """
+
+    registry: ModelRegistry
+    front_end: FrontEnd
+    close_backends: Callable[[], Awaitable[None]]
+    repositories: tuple[Path, ...]
+    exit_on_error: bool
+    exit_timeout_secs: float
+
+    async def run(self) -> Ending:
+        """Serve until SIGTERM or SIGINT; a second signal ends the draining at once.
+
+        After OUT_OF_TIME the caller must end the process without waiting for tasks or threads. Raises ExceptionGroup
+        if models failed to close.
+        """
+        with _Signals() as signals:
+            loading = asyncio.create_task(self.registry.load_all(self.repositories))
+            ending = await self._serve(loading, signals)
+            stopping = asyncio.create_task(self._shut_down(loading))
+            done = await _first_of(stopping, signals.repeated, within_secs=self.exit_timeout_secs)
+        if done:
+            await stopping
+            return ending
+        stopping.cancel()
+        _log.error("failed to stop server: Internal - Exit timeout expired. Exiting immediately.")
+        return Ending.OUT_OF_TIME
+
+    async def _serve(self, loading: asyncio.Task[None], signals: "_Signals") -> Ending:
+        """Load and serve until the first signal comes, also while loading."""
+        if not await _first_of(loading, signals.first):
+            return Ending.CLEAN
+        try:
+            await loading
+            if self.exit_on_error and self.registry.failures():
+                _log.error("creating server: Internal - failed to load all models")
+                return Ending.FAILED_TO_START
+            address = await self.front_end.start()
+        except (OSError, FrontEndError) as error:
+            _log.error("%s", error)
+            return Ending.FAILED_TO_START
+        _log.info("Started %s at %s", self.front_end.title, address)
+        await signals.first.wait()
+        _log.info("Signal received: draining, %g seconds at most", self.exit_timeout_secs)
+        return Ending.CLEAN
+
+    async def _shut_down(self, loading: asyncio.Task[None]) -> None:
+        if loading.cancel():
+            await asyncio.wait({loading})
+        self.front_end.stop_accepting()
+        await self.front_end.drain()
+        await self.front_end.stop()
+        try:
+            await self.registry.close()
+        finally:
+            await self.close_backends()
+
+
+async def _first_of(work: asyncio.Task[None], event: asyncio.Event, within_secs: float | None = None) -> bool:
+    """Wait until the work is done, the event set or the time over; say whether the work is done."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({work, waiting}, timeout=within_secs, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return work.done()
+
+
+class _Signals:
+    """SIGTERM and SIGINT as two events: the first signal, and any after it."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.repeated = asyncio.Event()
+
+    def __enter__(self) -> "_Signals":
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    def _note(self) -> None:
+        (self.repeated if self.first.is_set() else self.first).set()
