@@ -1,4 +1,4 @@
-"""A model on libascendcl.so from numpy arrays: the shortest path through the C ABI, for tests of what models compute."""
+"""A model on libascendcl.so from numpy arrays, by the C ABI: for tests of what models compute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-
 from support.emulator import LIBRARY
 
 Array = npt.NDArray[Any]
@@ -136,9 +135,7 @@ class Model:
 
     def _set_gear(self, dataset: int, shapes: Sequence[tuple[int, ...]]) -> None:
         gears = ctypes.c_size_t()
-        self._acl.call(
-            "aclmdlGetInputDynamicGearCount", self._description, ctypes.c_size_t(-1), ctypes.byref(gears)
-        )
+        self._acl.call("aclmdlGetInputDynamicGearCount", self._description, ctypes.c_size_t(-1), ctypes.byref(gears))
         index = len(self.inputs) - 1
         if gears.value == 0:
             self._acl.call("aclmdlSetDynamicBatchSize", self.id, dataset, index, shapes[0][0])

@@ -10,46 +10,75 @@
 
 namespace emulator {
 
+namespace {
+
+// Where an output comes from. Given memory for an output that is an input, or is another output too, OpenVINO reads or
+// writes the wrong one of the two: only outputs that are computed, each once, are left to it, the rest is copied.
+struct Source {
+  enum class Kind { computed, input, output } kind;
+  size_t index;  // of the compiled graph's result, the input, or the earlier output
+};
+
+struct Wiring {
+  std::vector<Source> outputs;
+  ov::ResultVector computed;
+};
+
+Wiring wire(const ov::Model& model) {
+  Wiring wiring;
+  std::map<ov::Output<ov::Node>, size_t> seen;
+  for (const std::shared_ptr<ov::op::v0::Result>& result : model.get_results()) {
+    const ov::Output<ov::Node> value = result->input_value(0);
+    const auto parameter = ov::as_type_ptr<ov::op::v0::Parameter>(value.get_node_shared_ptr());
+    const auto [earlier, first] = seen.try_emplace(value, wiring.outputs.size());
+    if (parameter) {
+      const auto input = static_cast<size_t>(model.get_parameter_index(parameter));
+      wiring.outputs.push_back({Source::Kind::input, input});
+    } else if (!first) {
+      wiring.outputs.push_back({Source::Kind::output, earlier->second});
+    } else {
+      wiring.outputs.push_back({Source::Kind::computed, wiring.computed.size()});
+      wiring.computed.push_back(result);
+    }
+  }
+  return wiring;
+}
+
+ov::CompiledModel compile(const ov::Model& model, const Gear& gear, int threads) {
+  const std::shared_ptr<ov::Model> shaped = model.clone();
+  std::map<size_t, ov::PartialShape> shapes;
+  for (size_t i = 0; i < gear.input_shapes.size(); ++i) shapes[i] = ov::PartialShape(gear.input_shapes[i]);
+  shaped->reshape(shapes);
+  // One stream: an execution has all the threads, as an NPU's execution has all the cores.
+  ov::AnyMap options{ov::hint::inference_precision(ov::element::f32),
+                     ov::hint::execution_mode(ov::hint::ExecutionMode::ACCURACY),
+                     ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::num_streams(1)};
+  if (threads > 0) options.insert(ov::inference_num_threads(threads));
+  return openvino_core().compile_model(shaped, "CPU", options);
+}
+
+}  // namespace
+
 class Program {
  public:
   Program(const OmFile& file, int threads) : bytes_(file.bytes), metadata_(file.metadata) {
     const ov::Tensor weights(ov::element::u8, {file.weights.size()}, const_cast<std::byte*>(file.weights.data()));
     const std::shared_ptr<ov::Model> model = openvino_core().read_model(file.graph, weights);
-    find_passed_inputs(*model);
-    for (const Gear& gear : metadata_.gears) gears_.push_back(compile(*model, gear, threads));
+    Wiring wiring = wire(*model);
+    sources_ = std::move(wiring.outputs);
+    if (wiring.computed.empty()) return;
+    const ov::Model computed(wiring.computed, model->get_parameters());
+    for (const Gear& gear : metadata_.gears) gears_.push_back(compile(computed, gear, threads));
   }
 
   const Metadata& metadata() const { return metadata_; }
-  const std::vector<ov::CompiledModel>& gears() const { return gears_; }
-  // Outputs that are inputs, unchanged: (output, input). OpenVINO does not write such an output into memory it is
-  // given.
-  const std::vector<std::pair<size_t, size_t>>& passed_inputs() const { return passed_inputs_; }
+  const std::vector<Source>& sources() const { return sources_; }
+  const std::vector<ov::CompiledModel>& gears() const { return gears_; }  // none when nothing is computed
 
  private:
-  void find_passed_inputs(const ov::Model& model) {
-    for (size_t i = 0; i < model.get_results().size(); ++i) {
-      const ov::Output<ov::Node> source = model.get_results()[i]->input_value(0);
-      const auto parameter = ov::as_type_ptr<ov::op::v0::Parameter>(source.get_node_shared_ptr());
-      if (parameter) passed_inputs_.emplace_back(i, static_cast<size_t>(model.get_parameter_index(parameter)));
-    }
-  }
-
-  static ov::CompiledModel compile(const ov::Model& model, const Gear& gear, int threads) {
-    const std::shared_ptr<ov::Model> shaped = model.clone();
-    std::map<size_t, ov::PartialShape> shapes;
-    for (size_t i = 0; i < gear.input_shapes.size(); ++i) shapes[i] = ov::PartialShape(gear.input_shapes[i]);
-    shaped->reshape(shapes);
-    // One stream: an execution has all the threads, as an NPU's execution has all the cores.
-    ov::AnyMap options{ov::hint::inference_precision(ov::element::f32),
-                       ov::hint::execution_mode(ov::hint::ExecutionMode::ACCURACY),
-                       ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::num_streams(1)};
-    if (threads > 0) options.insert(ov::inference_num_threads(threads));
-    return openvino_core().compile_model(shaped, "CPU", options);
-  }
-
   std::shared_ptr<const OmBytes> bytes_;  // the compiled graphs' weights lie in it
   Metadata metadata_;
-  std::vector<std::pair<size_t, size_t>> passed_inputs_;
+  std::vector<Source> sources_;
   std::vector<ov::CompiledModel> gears_;
 };
 
@@ -80,21 +109,28 @@ Execution::Execution(std::shared_ptr<const Program> program)
 Execution::~Execution() = default;
 
 void Execution::run(size_t gear, std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs) {
-  ov::InferRequest& request = requests_->gears.at(gear);
   const Metadata& metadata = program_->metadata();
+  const std::vector<Source>& sources = program_->sources();
   const auto tensor = [](const Port& port, const Shape& shape, const std::byte* data) {
     return ov::Tensor(openvino_type(port.element), ov::Shape(shape.begin(), shape.end()), const_cast<std::byte*>(data));
   };
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    request.set_input_tensor(i, tensor(metadata.inputs[i], metadata.gears[gear].input_shapes[i], inputs[i]));
+  if (!requests_->gears.empty()) {
+    ov::InferRequest& request = requests_->gears.at(gear);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      request.set_input_tensor(i, tensor(metadata.inputs[i], metadata.gears[gear].input_shapes[i], inputs[i]));
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (sources[i].kind != Source::Kind::computed) continue;
+      const Shape& shape = metadata.gears[gear].output_shapes[i];
+      request.set_output_tensor(sources[i].index, tensor(metadata.outputs[i], shape, outputs[i]));
+    }
+    request.infer();
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
-    request.set_output_tensor(i, tensor(metadata.outputs[i], metadata.gears[gear].output_shapes[i], outputs[i]));
-  }
-  if (outputs.size() > program_->passed_inputs().size()) request.infer();
-  for (const auto& [output, input] : program_->passed_inputs()) {
-    const Shape& shape = metadata.gears[gear].output_shapes[output];
-    std::memcpy(outputs[output], inputs[input], byte_size(metadata.outputs[output].element, shape));
+    if (sources[i].kind == Source::Kind::computed) continue;
+    const size_t bytes = byte_size(metadata.outputs[i].element, metadata.gears[gear].output_shapes[i]);
+    const bool from_input = sources[i].kind == Source::Kind::input;
+    std::memcpy(outputs[i], from_input ? inputs[sources[i].index] : outputs[sources[i].index], bytes);
   }
 }
 
