@@ -9,7 +9,7 @@ from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.status import StatusCode
 from npuserve.repository.loading import LoadedModel, ModelLoader
-from npuserve.repository.scan import ModelDirectory, Scan, scan_repositories
+from npuserve.repository.scan import AMBIGUOUS, ModelDirectory, Scan, scan_repositories
 from npuserve.repository.states import UNLOADED, IndexEntry, ModelEntry, ModelState, VersionEntry, reason_of
 from npuserve.repository.versions import missing_versions, parse_version, select_versions
 
@@ -161,7 +161,9 @@ class ModelRegistry:
         """List what the repositories hold, by name and version. A model whose config is unusable has no state."""
         lines: list[IndexEntry] = []
         for name, entry in sorted(self._models.items()):
-            if not entry.is_known:
+            if entry.failure == AMBIGUOUS:
+                lines.append(IndexEntry(name, state=ModelState.UNAVAILABLE, reason=AMBIGUOUS))
+            elif not entry.is_known:
                 lines.append(IndexEntry(name))
             for version, state in sorted(entry.versions.items()):
                 lines.append(IndexEntry(name, str(version), state.state, state.reason))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
+AMBIGUOUS = "model appears in two or more repositories"
 MAX_VERSION = 2**63 - 1
 """Triton keeps versions in 64-bit signed integers."""
 
@@ -48,7 +49,7 @@ def scan_repositories(repositories: Iterable[Path]) -> Scan:
             if not path.is_dir() or path.name.startswith("."):
                 continue
             if path.name in models or path.name in failures:
-                failures[path.name] = "model appears in two or more repositories"
+                failures[path.name] = AMBIGUOUS
                 continue
             try:
                 models[path.name] = ModelDirectory(path.name, path, _versions(path))

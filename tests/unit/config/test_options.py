@@ -24,7 +24,7 @@ def test_the_defaults_are_tritons(tmp_path: Path) -> None:
         ({"exit_timeout_secs": -0.5}, "--exit-timeout-secs must be 0 or more seconds, got -0.5"),
         ({"model_load_concurrency": 0}, "--model-load-thread-count must be 1 or more, got 0"),
         ({"log_verbose": -1}, "--log-verbose must be 0 or more, got -1"),
-        ({"log_format": "json"}, "--log-format must be one of default, ISO8601, got 'json'"),
+        ({"log_format": "yaml"}, "--log-format must be one of default, ISO8601, json, got 'yaml'"),
         ({"acl_candidates": ((),)}, "each AscendCL library candidate must name at least one file"),
     ],
 )
