@@ -190,7 +190,8 @@ void release_host(void* address) {
   {
     Memory& all = memory();
     const std::lock_guard lock(all.mutex);
-    require(!all.registered.overlaps(address, 1), ACL_ERROR_RT_MEMORY_FREE,
+    const Block* const block = all.host.find(address);
+    require(block == nullptr || !all.registered.overlaps(block->base, block->bytes), ACL_ERROR_RT_MEMORY_FREE,
             "the memory is registered: unregister it first");
     all.host.take(address, ACL_ERROR_RT_PARAM_INVALID);
   }
