@@ -77,7 +77,7 @@ tsan: setup
 	NPUSERVE_NATIVE_BUILD=build/tsan pytest tests/native
 
 bench-%: setup
-	$(BIN)/python benchmarks/$*/run.py
+	@$(BIN)/python -m benchmarks.$*.run
 
 clean:
 	rm -rf build server/npuserve/_emulator server/npuserve/_engine*.so server/npuserve/_proto/*_pb2.py*

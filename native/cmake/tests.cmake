@@ -32,3 +32,7 @@ add_room_tests(engine npuserve_engine)
 if(NPUSERVE_EMULATOR)
   add_room_tests(emulator ascendcl emulator_model)
 endif()
+
+# The native half of benchmarks/engine.
+add_executable(engine_overhead ${REPOSITORY_DIR}/benchmarks/engine/overhead.cc)
+target_link_libraries(engine_overhead PRIVATE npuserve_engine)
