@@ -1,0 +1,90 @@
+"""Runs `npuserve serve` as a user does: a process on a free port, whose log is read."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+START_SECONDS = 60
+
+
+class Server:
+    """A running server. `lines` is its log so far; `url` is where it listens."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._started = threading.Event()
+        self.url = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def wait_until_started(self) -> None:
+        self._started.wait(START_SECONDS)
+        assert self.url, "the server did not start:\n" + "".join(self.lines)
+
+    def channel(self) -> grpc.Channel:
+        return grpc.insecure_channel(self.url)
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Return the exit code, once the whole log has been read."""
+        code = self.process.wait(seconds)
+        self._reader.join()
+        return code
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if match := re.search(r"Started GRPCInferenceService at \S+:(\d+)", line):
+                self.url = f"127.0.0.1:{match[1]}"
+                self._started.set()
+        self._started.set()
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "npuserve.cli.main", *map(str, arguments)]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a server: the emulator, whatever this machine has, and this checkout's package."""
+    base = {key: value for key, value in os.environ.items() if key not in ("ASCEND_HOME_PATH", "NPUSERVE_ACL_LIBRARY")}
+    return {**base, "PYTHONPATH": str(ROOT / "server"), **changes}
+
+
+@contextmanager
+def launched(repository: Path, *flags: str, **changes: str) -> Iterator[Server]:
+    """Start a server without waiting for it; it is killed at the end if it still runs."""
+    arguments = command("serve", "--model-repository", repository, "--grpc-port=0", "--grpc-address=127.0.0.1", *flags)
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment(**changes))
+    server = Server(process)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def serving(repository: Path, *flags: str, **changes: str) -> Iterator[Server]:
+    """Start a server and wait until it serves."""
+    with launched(repository, *flags, **changes) as server:
+        server.wait_until_started()
+        yield server
