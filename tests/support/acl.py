@@ -15,6 +15,7 @@ from support.emulator import LIBRARY
 
 Array = npt.NDArray[Any]
 
+ALREADY_INITIALISED = 100002  # counted: each aclInit is paired with one aclFinalizeReference
 HOST_TO_DEVICE = 1
 DEVICE_TO_HOST = 2
 DTYPES: dict[int, npt.DTypeLike] = {
@@ -48,7 +49,7 @@ class IODims(ctypes.Structure):
 
 
 class Acl:
-    """The library, initialised, with device 0 set for the calling thread. One at a time in a process."""
+    """The library, initialised, with device 0 set for the calling thread."""
 
     def __init__(self, library: Path = LIBRARY) -> None:
         self._library = ctypes.CDLL(str(library))
@@ -61,14 +62,17 @@ class Acl:
             getattr(self._library, name).restype = ctypes.c_char_p
 
     def __enter__(self) -> Self:
-        self.call("aclInit", None)
+        code = self.value("aclInit", None)
+        if code not in (0, ALREADY_INITIALISED):
+            raise AclError("aclInit", code, "")
         self.call("aclrtSetDevice", 0)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.call("aclFinalize")
+        self.call("aclrtResetDevice", 0)
+        self.call("aclFinalizeReference", None)
 
     def value(self, name: str, *arguments: object) -> Any:
         """The result of a function that returns something else than a status."""

@@ -119,7 +119,9 @@ Metadata compile(const Options& options) {
   ov::pass::Manager folding;
   folding.register_pass<ov::pass::ConstantFolding>();
   folding.run_passes(graph.model);
-  PrecisionResult precision = apply_precision(*graph.model, options.precision);
+  PrecisionRules rules = options.precision;
+  rules.keep_tensors = graph.kept_tensors;
+  PrecisionResult precision = apply_precision(*graph.model, rules);
   set_port_types(graph, options);
   const Metadata metadata = describe(graph, options, std::move(precision));
   std::ostringstream xml;

@@ -48,6 +48,19 @@ std::string tensor_of(const NodeOutput& node, const OnnxOutline& outline) {
   throw Failure("E10016", "Op name [" + node.name + "] specified in [--out_nodes] is not found in the model.");
 }
 
+std::set<std::string> kept_tensors(const Options& options, const OnnxOutline& outline) {
+  std::set<std::string> tensors;
+  for (const std::string& name : options.keep_names) {
+    const auto node = std::find_if(outline.nodes.begin(), outline.nodes.end(),
+                                   [&](const OnnxNode& each) { return each.name == name; });
+    if (node == outline.nodes.end()) {
+      throw Failure("E10016", "Op name [" + name + "] specified in [--keep_dtype] is not found in the model.");
+    }
+    tensors.insert(node->outputs.begin(), node->outputs.end());
+  }
+  return tensors;
+}
+
 void choose_outputs(Graph& graph, const Options& options, const OnnxOutline& outline) {
   if (options.out_nodes.empty()) {
     graph.output_tensors = outline.outputs;
@@ -151,6 +164,7 @@ Graph read_graph(const Options& options) {
   for (const std::string& tensor : graph.output_tensors) {
     graph.output_names.push_back(outline.producer(tensor) + ":" + tensor);
   }
+  graph.kept_tensors = kept_tensors(options, outline);
   set_shapes(graph, options);
   return graph;
 }

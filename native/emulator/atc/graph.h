@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <openvino/core/model.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Graph {
   std::vector<std::string> input_names;
   std::vector<std::string> output_tensors;  // ONNX names
   std::vector<std::string> output_names;    // node:index:tensor
+  std::set<std::string> kept_tensors;       // what the nodes of --keep_dtype compute
 };
 
 // Reads the ONNX file, takes --out_nodes as outputs, and gives the inputs the shapes of --input_shape (-1 kept).

@@ -101,6 +101,11 @@ Options parse_options(const Flags& flags) {
   options.shapes = parse_shapes(flags);
   options.precision = parse_precision(flags);
   options.precision_name = precision_name(flags);
+  if (!flags.get("keep_dtype").empty()) {
+    KeptOperators kept = parse_keep_dtype(flags);
+    options.keep_names = std::move(kept.names);
+    options.precision.keep_types = std::move(kept.types);
+  }
   for (const std::string& node : split(flags.get("out_nodes"), ';')) {
     if (!node.empty()) options.out_nodes.push_back(parse_node_output(node));
   }

@@ -28,6 +28,7 @@ struct Options {
   Shapes shapes;
   PrecisionRules precision;
   std::string precision_name;
+  std::vector<std::string> keep_names;         // --keep_dtype: ONNX nodes
   std::optional<Element> output_type;          // for all outputs
   std::map<NodeOutput, Element> output_types;  // for some
   std::vector<NodeOutput> out_nodes;

@@ -50,18 +50,6 @@ void apply_mixlist(const std::string& path, PrecisionRules& rules) {
   }
 }
 
-void apply_keep_dtype(const std::string& path, PrecisionRules& rules) {
-  static constexpr std::string_view kTypePrefix = "OpType::";
-  for (const std::string& line : split(read_text("keep_dtype", path), '\n')) {
-    if (line.empty()) continue;
-    if (line.starts_with(kTypePrefix)) {
-      rules.keep_types.push_back(line.substr(kTypePrefix.size()));
-    } else {
-      rules.keep_names.insert(line);
-    }
-  }
-}
-
 void check_switches(const std::string& path, const Json& switches) {
   if (switches.kind != Json::Kind::object) invalid_value("fusion_switch_file", path, "Switches must be an object.");
   for (const auto& [pass, state] : switches.object) {
@@ -103,8 +91,21 @@ PrecisionRules parse_precision(const Flags& flags) {
     }
     apply_mixlist(mixlist, rules);
   }
-  if (!flags.get("keep_dtype").empty()) apply_keep_dtype(flags.get("keep_dtype"), rules);
   return rules;
+}
+
+KeptOperators parse_keep_dtype(const Flags& flags) {
+  static constexpr std::string_view kTypePrefix = "OpType::";
+  KeptOperators kept;
+  for (const std::string& line : split(read_text("keep_dtype", flags.get("keep_dtype")), '\n')) {
+    if (line.empty()) continue;
+    if (line.starts_with(kTypePrefix)) {
+      kept.types.push_back(line.substr(kTypePrefix.size()));
+    } else {
+      kept.names.push_back(line);
+    }
+  }
+  return kept;
 }
 
 void check_fusion_switches(const Flags& flags) {

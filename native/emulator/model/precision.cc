@@ -67,6 +67,7 @@ class Rounding {
 
   PrecisionResult run(ov::Model& model) {
     PrecisionResult result;
+    find_kept(model);
     for (const std::shared_ptr<ov::Node>& node : model.get_ordered_ops()) {
       if (!is_operator(*node)) continue;
       const Treatment treatment = decide(*node);
@@ -107,7 +108,25 @@ class Rounding {
   }
 
   bool keeps_precision(const ov::Node& node, const OperatorKind& kind) const {
-    return rules_.keep_names.contains(node.get_friendly_name()) || names_type(rules_.keep_types, kind.ascend_type);
+    return kept_.contains(&node) || names_type(rules_.keep_types, kind.ascend_type);
+  }
+
+  // An ONNX operator's parts lie before its outputs, and have tensors without names.
+  void keep_parts(const ov::Node& node) {
+    if (!is_operator(node) || !kept_.insert(&node).second) return;
+    for (const Value& source : node.input_values()) {
+      if (source.get_names().empty()) keep_parts(*source.get_node());
+    }
+  }
+
+  void find_kept(const ov::Model& model) {
+    for (const std::shared_ptr<ov::Node>& node : model.get_ordered_ops()) {
+      for (const Value& output : node->outputs()) {
+        for (const std::string& tensor : output.get_names()) {
+          if (rules_.keep_tensors.contains(tensor)) keep_parts(*node);
+        }
+      }
+    }
   }
 
   // A grey operator runs in half precision when all that it computes from does; weights and biases have no say.
@@ -192,6 +211,7 @@ class Rounding {
   }
 
   const PrecisionRules& rules_;
+  std::set<const ov::Node*> kept_;
   std::map<Value, Narrow> rounded_;
   std::map<std::pair<Value, Narrow>, Value> roundings_;
 };

@@ -27,8 +27,8 @@ struct PrecisionRules {
   Narrow type = Narrow::half;
   // Changes to the lists, by operator type (--modify_mixlist). An operator that is removed from a list is grey.
   std::vector<std::string> add_white, remove_white, add_black, remove_black;
-  // Operators that keep their precision (--keep_dtype).
-  std::set<std::string> keep_names;
+  // Operators that keep their precision (--keep_dtype); with them the parts that one ONNX operator became.
+  std::set<std::string> keep_tensors;  // by a tensor that they compute
   std::vector<std::string> keep_types;
 };
 
