@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import tritonclient.grpc as triton  # type: ignore[import-untyped]  # the package carries no types
+import tritonclient.grpc as triton
 from corpora import SENTIMENTS
 from scoring import Span, spans
 from tokens import Encoded, TextEncoder, padded, word_tags
@@ -27,7 +27,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Entities:
-    """A sentence's words, its entities, the lowest probability among their words, and how long the call took."""
+    """A sentence's words and entities, the lowest probability among the entities' words, how long the call took."""
 
     words: tuple[str, ...]
     spans: tuple[Span, ...]

@@ -1,30 +1,35 @@
 """The `npuserve` command of the environment that runs this example."""
 
 import importlib.util
-import shutil
+import os
 import sys
-from pathlib import Path
+
+_INSTALL = "pip install '.[emulator,convert,bench]'"
 
 
 class CommandError(RuntimeError):
-    """npuserve is not installed where this Python runs."""
+    """The package npuserve is not installed where this Python runs, or has no compiler."""
 
 
 def npuserve() -> list[str]:
-    """Return the start of an npuserve command line: the script beside this interpreter, else the one on PATH."""
-    script = shutil.which("npuserve", path=str(Path(sys.executable).parent)) or shutil.which("npuserve")
-    if script is None:
-        raise CommandError(f"no npuserve command beside {sys.executable} or on PATH: pip install '.[emulator,convert]'")
-    return [script]
+    """Return the start of an npuserve command line, run by this interpreter. Raises CommandError."""
+    _require_package()
+    return [sys.executable, "-m", "npuserve.cli.main"]
 
 
 def compiler_version() -> str:
-    """Return what distinguishes the compiler in use, so that a new one makes new OM files."""
-    spec = importlib.util.find_spec("npuserve")
-    if spec is None or not spec.submodule_search_locations:
-        raise CommandError("the package npuserve is not installed: pip install '.[emulator,convert]'")
-    emulated = Path(spec.submodule_search_locations[0], "_emulator", "atc")
-    if not emulated.exists():
-        return "vendor"
-    status = emulated.stat()
-    return f"emulator {status.st_size} {status.st_mtime_ns}"
+    """Return what tells the compiler in use from another, so that a new one makes new OM files. Raises CommandError."""
+    _require_package()
+    from npuserve.cli.acl_library import LibraryNotFoundError, atc_program
+
+    try:
+        program = atc_program(os.environ)
+    except LibraryNotFoundError as error:
+        raise CommandError(str(error)) from error
+    status = program.stat()
+    return f"{program} {status.st_size} {status.st_mtime_ns}"
+
+
+def _require_package() -> None:
+    if importlib.util.find_spec("npuserve") is None:
+        raise CommandError(f"the package npuserve is not installed for {sys.executable}: {_INSTALL}")

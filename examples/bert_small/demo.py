@@ -7,6 +7,7 @@ import argparse
 import os
 import statistics
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ from progress import track
 from scoring import accuracy, entity_f1, spans
 from serving import Server, ServerError
 from tokens import TextEncoder, split_words
-from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]  # the package carries no types
+from tritonclient.utils import InferenceServerException
 
-TEXT_WIDTH = 72
+TEXT_WIDTH = 84
+INDENT = " " * 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,30 @@ def ask(
 def print_answers(answers: Sequence[Answer]) -> None:
     """Print a line a model and sentence: the answer, its score, its latency, the sentence, what was expected."""
     print(f"\n{'answer':<12} {'score':>6} {'ms':>7}  sentence")
+    print(f"{'-' * 12} {'-' * 6} {'-' * 7}  {'-' * TEXT_WIDTH}")
     for answer in answers:
         question = answer.question
         if answer.sentiment is not None:
             label = answer.sentiment
-            verdict = "" if question.label in (None, label.name) else f"   (corpus: {question.label})"
-            print(f"{label.name:<12} {label.score:>6.3f} {label.latency_ms:>7.2f}  {_short(question.text)}{verdict}")
+            print_row(label.name, f"{label.score:.3f}", label.latency_ms, question.text)
+            if question.label not in (None, label.name):
+                print(f"{INDENT}✗ the corpus says {question.label}")
         if answer.entities is not None:
             found = answer.entities
             count = f"{len(found.spans)} entit{'y' if len(found.spans) == 1 else 'ies'}"
-            print(f"{count:<12} {found.score:>6.3f} {found.latency_ms:>7.2f}  {_short(question.text)}")
-            print(f"{'':<28} → {found}{_expected_entities(question, found)}")
+            print_row(count, f"{found.score:.3f}" if found.spans else "-", found.latency_ms, question.text)
+            if found.spans:
+                print(f"{INDENT}→ {found}")
+            if question.tags is not None and tuple(spans(question.tags)) != found.spans:
+                print(f"{INDENT}✗ the corpus says {Entities(found.words, tuple(spans(question.tags)), 1.0, 0.0)}")
+
+
+def print_row(answer: str, score: str, latency_ms: float, text: str) -> None:
+    """Print an answer and its sentence, the sentence in as many lines as it needs."""
+    lines = textwrap.wrap(text, TEXT_WIDTH)
+    print(f"{answer:<12} {score:>6} {latency_ms:>7.2f}  {lines[0]}")
+    for line in lines[1:]:
+        print(f"{INDENT}{line}")
 
 
 def print_statistics(client: DemoClient, answers: Sequence[Answer], seconds: float) -> None:
@@ -171,16 +186,6 @@ def _tags_of(entities: Entities) -> list[str]:
         for index in range(span.start, span.end):
             tags[index] = f"{'B' if index == span.start else 'I'}-{span.kind}"
     return tags
-
-
-def _expected_entities(question: Question, found: Entities) -> str:
-    if question.tags is None or tuple(spans(question.tags)) == found.spans:
-        return ""
-    return f"   (corpus: {Entities(found.words, tuple(spans(question.tags)), 1.0, 0.0)})"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= TEXT_WIDTH else text[: TEXT_WIDTH - 1] + "…"
 
 
 if __name__ == "__main__":

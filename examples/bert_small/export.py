@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]  # the package carries no types
+import onnxruntime
 import torch
 from corpora import SENTIMENTS, ner_corpus
 from models import BERT_SMALL_LABELS, TextModel, bert_small, load_trained, sentence_model, token_model, unpack_encoder

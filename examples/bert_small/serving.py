@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import tritonclient.grpc as triton  # type: ignore[import-untyped]  # the package carries no types
+import tritonclient.grpc as triton
 from commands import npuserve
 from progress import Progress
-from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]  # no types either
+from tritonclient.utils import InferenceServerException
 
 START_SECONDS = 180.0
 STOP_SECONDS = 30.0
@@ -29,7 +29,8 @@ class Server:
         self._log = log
         self.url = f"127.0.0.1:{free_port()}"
         port = self.url.rpartition(":")[2]
-        command = [*npuserve(), "serve", "--model-repository", str(repository), "--grpc-port", port]
+        command = [*npuserve(), "serve", "--model-repository", str(repository), "--grpc-address", "127.0.0.1"]
+        command += ["--grpc-port", port]
         with log.open("w") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
