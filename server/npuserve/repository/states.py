@@ -73,5 +73,5 @@ _CODE_TEXTS = {
 
 
 def reason_of(error: ServeError) -> str:
-    """Return an error as the index states it: `Invalid argument: text`."""
-    return f"{_CODE_TEXTS.get(error.status, 'Internal')}: {error.message}"
+    """Return an error as the index states it: `Invalid argument: text`. A device library's text may end in a newline."""
+    return f"{_CODE_TEXTS.get(error.status, 'Internal')}: {error.message.rstrip()}"

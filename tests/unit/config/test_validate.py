@@ -70,6 +70,7 @@ def test_scheduling_rules_are_refused_in_tritons_words(text: str, message: str) 
         "dynamic_batching { }",
         "max_batch_size: 8 dynamic_batching { preferred_batch_size: [ 2, 8 ] preserve_ordering: true }",
         "dynamic_batching { priority_levels: 3 default_priority_level: 2 priority_queue_policy { key: 3 value { } } }",
+        "dynamic_batching { priority_levels: 1 default_priority_level: 1 preserve_ordering: true }",
         "response_cache { enable: true }",
     ],
 )

@@ -11,7 +11,7 @@ from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
-from npuserve.repository.states import IndexEntry
+from npuserve.repository.states import IndexEntry, reason_of
 from support.identity_backend import IdentityBackend, write_model
 
 
@@ -72,6 +72,7 @@ async def test_no_failing_model_takes_another_with_it(tmp_path: Path, registry: 
     await registry.load_all([tmp_path])
     assert [loaded.version for loaded in registry.find("sound")] == [2, 3]
     assert [loaded.version for loaded in registry.find("half")] == [2]
+    assert not registry.ready()
     assert registry.failures() == {
         "empty": "Invalid model name: Could not determine backend for model 'empty' with no backend in model "
         "configuration. Expected model name of the form 'model.<backend_name>'.",
@@ -303,3 +304,17 @@ async def test_a_registry_shows_its_counts(tmp_path: Path, registry: ModelRegist
     write_troubled_repository(tmp_path)
     await registry.load_all([tmp_path])
     assert repr(registry) == "<ModelRegistry models=7 ready_versions=3 failures=6>"
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (StatusCode.INVALID_ARGUMENT, "Invalid argument: no"),
+        (StatusCode.UNAVAILABLE, "Unavailable: no"),
+        (StatusCode.UNIMPLEMENTED, "Unsupported: no"),
+        (StatusCode.INTERNAL, "Internal: no"),
+        (StatusCode.RESOURCE_EXHAUSTED, "Internal: no"),
+    ],
+)
+def test_a_reason_names_the_code_as_triton_does(status: StatusCode, text: str) -> None:
+    assert reason_of(ServeError(status, "no\n")) == text

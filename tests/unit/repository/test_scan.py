@@ -44,6 +44,11 @@ def test_other_folders_of_a_model_are_passed_over_with_a_warning(
     assert warning in record.getMessage()
 
 
+def test_the_greatest_version_is_that_of_64_bits(tmp_path: Path) -> None:
+    make(tmp_path, "bert/9223372036854775807")
+    assert scan_repositories([tmp_path]).models["bert"].versions == (9223372036854775807,)
+
+
 def test_folders_with_a_meaning_of_their_own_are_no_versions_and_no_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
