@@ -20,7 +20,7 @@
 #include "acl/model.h"
 #include "device.h"
 
-using namespace npuserve::acl;  // NOLINT(google-build-using-namespace): the scenario names all of it
+using namespace npuserve::acl;  // the scenario names nearly all of it
 
 namespace {
 
@@ -34,7 +34,7 @@ void infer_once(const std::shared_ptr<Runtime>& runtime) {
   const Context context(runtime, 0);
   const Stream stream(*runtime);
   const Event done(*runtime);
-  const PinnedMemory host(*runtime, 4 * 4 * sizeof(float));
+  const PinnedMemory host(*runtime, 16 * sizeof(float));
   const DeviceMemory input(*runtime, host.size_bytes());
   const DeviceMemory output(*runtime, host.size_bytes());
   const DeviceMemory gear(*runtime, sizeof(std::int32_t));

@@ -19,8 +19,8 @@ using npuserve::acl::Runtime;
 namespace {
 
 // Built from stub/partial_library.cc; each lacks the function that it is named after.
-const std::string kWithoutMalloc = NPUSERVE_STUB_WITHOUT_MALLOC;
-const std::string kWithoutLoad = NPUSERVE_STUB_WITHOUT_LOAD;
+constexpr const char* kWithoutMalloc = NPUSERVE_STUB_WITHOUT_MALLOC;
+constexpr const char* kWithoutLoad = NPUSERVE_STUB_WITHOUT_LOAD;
 
 std::string failure_of(const std::vector<std::vector<std::string>>& candidates) {
   try {
@@ -45,7 +45,7 @@ TEST_CASE("without any library the error names each that was tried, the loader's
 
 TEST_CASE("a library that lacks a required function is refused by the function's name alone") {
   const std::string text = failure_of({{kWithoutMalloc}});
-  CHECK(contains(text, kWithoutMalloc + ": missing symbol: aclrtMalloc\n"));
+  CHECK(contains(text, std::string(kWithoutMalloc) + ": missing symbol: aclrtMalloc\n"));
   CHECK_FALSE(contains(text, "aclInit"));
 }
 
