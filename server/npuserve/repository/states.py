@@ -73,5 +73,5 @@ _CODE_TEXTS = {
 
 
 def reason_of(error: ServeError) -> str:
-    """Return an error as the index states it: `Invalid argument: text`; a device library may end its text in a newline."""
+    """Return an error as the index states it: `Invalid argument: text`, without a closing newline."""
     return f"{_CODE_TEXTS.get(error.status, 'Internal')}: {error.message.rstrip()}"
