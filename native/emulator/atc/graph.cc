@@ -8,6 +8,7 @@
 #include <openvino/openvino.hpp>
 
 #include "emulator/atc/failure.h"
+#include "emulator/atc/text.h"
 #include "emulator/model/openvino_core.h"
 
 namespace emulator::atc {
@@ -17,12 +18,13 @@ std::shared_ptr<ov::Model> read_model(const std::filesystem::path& path) {
   try {
     return openvino_core().read_model(path.string());
   } catch (const ov::Exception& error) {
+    static constexpr std::string_view kUnknown = "No conversion rule found for operations: ";
     const std::string text = error.what();
-    const bool unknown_operator = text.find("not support") != std::string::npos;
-    throw Failure(unknown_operator ? "E19010" : "E16001",
-                  (unknown_operator ? "No parser is registered for an operator of the model: "
-                                    : "The model [" + path.string() + "] is not valid: ") +
-                      text);
+    const size_t unknown = text.find(kUnknown);
+    if (unknown != std::string::npos) {
+      throw Failure("E19010", "No parser is registered for Op [" + trim(text.substr(unknown + kUnknown.size())) + "].");
+    }
+    throw Failure("E16001", "The model [" + path.string() + "] is not valid: " + text);
   }
 }
 

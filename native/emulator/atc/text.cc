@@ -2,7 +2,7 @@
 
 #include <charconv>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 #include "emulator/atc/failure.h"
 
@@ -34,11 +34,10 @@ std::optional<int64_t> integer(std::string_view text) {
 
 std::string read_text(const std::string& flag, const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!std::filesystem::is_regular_file(path) || !file || !(text << file.rdbuf())) {
+  if (!std::filesystem::is_regular_file(path) || !file) {
     throw Failure("E13001", "Open file [" + path.string() + "] of parameter [--" + flag + "] failed.");
   }
-  return text.str();
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 }  // namespace emulator::atc
