@@ -1,6 +1,7 @@
 // Injected faults: NPUSERVE_EMULATOR_FAULTS="function:nth:code[:sync]", separated by ';'. nth counts from 1, `*` is
 // every call. Without `sync` the call does nothing and returns the code; with it the call succeeds and the stream that
 // it submitted to (the current context's default stream, if none) reports the code at the next synchronize.
+// Functions that cannot fail (aclGetRecentErrMsg, the last error, sizes and values of types) never do.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// From aclInit to aclFinalize.
+// From aclInit to aclFinalize. As with the vendor's library, a process that uses it must not fork.
 #pragma once
 
 #include <functional>

@@ -72,9 +72,14 @@ bool is_complete(const Event& event) {
   return capture->reached.fired();
 }
 
-std::uint64_t require_timestamp(const Event& event) {
-  const std::shared_ptr<Capture> capture = event.latest();
+std::shared_ptr<Capture> require_recorded(const Event& event) {
+  std::shared_ptr<Capture> capture = event.latest();
   require(capture != nullptr, ACL_ERROR_RT_INTERNAL_ERROR, "the event was never recorded");
+  return capture;
+}
+
+std::uint64_t require_timestamp(const Event& event) {
+  const std::shared_ptr<Capture> capture = require_recorded(event);
   require(event.has_timeline(), ACL_ERROR_RT_EVENT_TIMESTAMP_INVALID,
           "the event was created without ACL_EVENT_TIME_LINE");
   const std::uint64_t time = capture->time_us.load();
@@ -172,8 +177,14 @@ aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t timeout) {
 aclError aclrtEventElapsedTime(float* ms, aclrtEvent start_event, aclrtEvent end_event) {
   return exported(__func__, [&] {
     require(ms != nullptr, ACL_ERROR_INVALID_PARAM, "ms is NULL");
-    const std::uint64_t start = require_timestamp(*require_event(start_event));
-    const std::uint64_t end = require_timestamp(*require_event(end_event));
+    const std::shared_ptr<Event> first = require_event(start_event);
+    const std::shared_ptr<Event> last = require_event(end_event);
+    const std::weak_ptr<Stream> stream = require_recorded(*first)->stream;
+    const std::weak_ptr<Stream> other = require_recorded(*last)->stream;
+    require(!stream.owner_before(other) && !other.owner_before(stream), ACL_ERROR_RT_PARAM_INVALID,
+            "the events were recorded on different streams");
+    const std::uint64_t start = require_timestamp(*first);
+    const std::uint64_t end = require_timestamp(*last);
     require(start <= end, ACL_ERROR_RT_EVENT_TIMESTAMP_REVERSAL, "the end event was reached before the start event");
     *ms = static_cast<float>(end - start) / 1000.0F;
   });

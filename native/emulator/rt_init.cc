@@ -33,22 +33,18 @@ constexpr std::int32_t kVersionNumber = 80500000;
 
 struct Process {
   std::mutex mutex;
-  std::uint64_t references = 0;                        // guarded by mutex, as all below but `initialized`
+  std::uint64_t references = 0;                        // guarded by mutex, as all below but the atomics
   std::vector<std::unique_ptr<const Config>> configs;  // of each aclInit; the last is in force
   std::vector<std::function<void()>> hooks;
   bool stops_at_exit = false;
   std::atomic<bool> initialized{false};
-  std::atomic<const Config*> config;
+  const Config defaults;
+  std::atomic<const Config*> config{&defaults};
 };
 
 // Leaked on purpose: calls may come while the program exits, after static destructors.
 Process& process() {
-  static Process& all = *[] {
-    auto* const made = new Process();
-    static const Config kDefaults;
-    made->config.store(&kDefaults);
-    return made;
-  }();
+  static Process& all = *new Process();
   return all;
 }
 

@@ -9,6 +9,8 @@
 namespace emulator {
 namespace {
 
+constexpr char kStopped[] = "the stream's context stopped at an earlier failure";
+
 thread_local int callback_depth = 0;
 
 }  // namespace
@@ -23,7 +25,7 @@ std::uint64_t Stream::enqueue(Task task) {
   const std::lock_guard lock(mutex_);
   require(!closed_, ACL_ERROR_RT_INVALID_HANDLE, "the stream was destroyed");
   if (const aclError code = context_.stopped_by(); code != ACL_SUCCESS) {
-    refuse(code, "the stream's context stopped at an earlier failure");
+    refuse(code, kStopped);
   }
   queue_.push_back({++submitted_, current_call(), take_delayed_fault(), std::move(task)});
   if (!worker_.joinable()) worker_ = std::thread([this] { run(); });
@@ -101,6 +103,8 @@ Failure Stream::take_failure(std::uint64_t ticket) {
     if (oldest.code == ACL_SUCCESS) oldest = std::move(failures_.front().failure);
     failures_.pop_front();
   }
+  const aclError stopped = context_.stopped_by();
+  if (oldest.code == ACL_SUCCESS && stopped != ACL_SUCCESS) return {stopped, kStopped};
   return oldest;
 }
 

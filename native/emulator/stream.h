@@ -46,6 +46,7 @@ class Stream {
   bool idle() const;
 
   // The oldest failure not yet reported of the tasks up to `ticket` (all, by default). Forgets all of those.
+  // A context that stopped at a failure goes on reporting it.
   Failure take_failure(std::uint64_t ticket = UINT64_MAX);
 
   // wait, then refuses with the failure taken; 507046 when the time is over.

@@ -112,6 +112,10 @@ TEST_CASE("the elapsed time between two events is that of the work between them"
   CHECK(aclrtEventElapsedTime(&milliseconds, start, end) == ACL_SUCCESS);
   CHECK(milliseconds >= 20.0F);
   CHECK(aclrtEventElapsedTime(&milliseconds, end, start) == ACL_ERROR_RT_EVENT_TIMESTAMP_REVERSAL);
+  const aclrtEvent elsewhere = new_event();
+  aclrtRecordEvent(elsewhere, nullptr);
+  aclrtSynchronizeStream(nullptr);
+  CHECK(aclrtEventElapsedTime(&milliseconds, start, elsewhere) == ACL_ERROR_RT_PARAM_INVALID);
   uint64_t first_us = 0;
   uint64_t last_us = 0;
   CHECK(aclrtEventGetTimestamp(start, &first_us) == ACL_SUCCESS);

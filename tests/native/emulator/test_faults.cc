@@ -118,6 +118,7 @@ TEST_CASE("after a failure in stop mode no stream of the context takes more work
   CHECK(aclrtSetStreamFailureMode(stream, ACL_STOP_ON_FAILURE) == ACL_ERROR_RT_PARAM_INVALID);
   copy_to(memory, pinned, stream);
   CHECK(aclrtSynchronizeStream(stream) == 507015);
+  CHECK(aclrtSynchronizeStream(sibling) == 507015);
   CHECK(copy_to(memory, pinned, sibling) == 507015);
   CHECK(aclrtLaunchHostFunc(stream, nothing, nullptr) == 507015);
   CHECK(test::recent_text().find("stopped at an earlier failure") != std::string::npos);

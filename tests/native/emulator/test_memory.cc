@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <thread>
 
 #include "emulator/ascendcl.h"
 #include "emulator/gate.h"
@@ -262,4 +263,35 @@ TEST_CASE("memory that is pinned by allocation cannot be pinned by registration"
   CHECK(aclrtHostUnregister(page) == ACL_SUCCESS);
   CHECK(aclrtFreeHost(pinned) == ACL_SUCCESS);
   aclGetRecentErrMsg();
+}
+
+TEST_CASE("many threads allocate, fill, copy and free at once without meeting each other's bytes") {
+  const test::Device device;
+  const std::size_t before = free_bytes();
+  aclrtContext context = nullptr;
+  aclrtGetCurrentContext(&context);
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4);
+  for (std::size_t thread = 0; thread < wrong.size(); ++thread) {
+    threads.emplace_back([&, thread] {
+      aclrtSetCurrentContext(context);
+      const aclrtStream stream = test::new_stream();
+      auto* pinned = test::pinned_memory<std::uint8_t>(3000);
+      for (std::size_t round = 0; round < 100; ++round) {
+        const std::size_t bytes = 1 + round * 29;
+        const auto value = static_cast<std::uint8_t>(thread * 50 + round % 50);
+        void* memory = test::device_memory(bytes);
+        aclrtMemsetAsync(memory, bytes, value, bytes, stream);
+        aclrtMemcpyAsync(pinned, bytes, memory, bytes, ACL_MEMCPY_DEVICE_TO_HOST, stream);
+        aclrtSynchronizeStream(stream);
+        if (std::any_of(pinned, pinned + bytes, [&](std::uint8_t byte) { return byte != value; })) ++wrong[thread];
+        if (aclrtFree(memory) != ACL_SUCCESS) ++wrong[thread];
+      }
+      aclrtFreeHost(pinned);
+      aclrtDestroyStream(stream);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == std::vector<int>(4));
+  CHECK(free_bytes() == before);
 }
