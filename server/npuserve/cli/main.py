@@ -20,7 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve.add_arguments(commands.add_parser("serve", help="serve the models of a repository"))
     commands.add_parser("atc", help="compile an ONNX model to an OM (takes the vendor's flags)")
     commands.add_parser("version", help="print the version")
-    parsed = parser.parse_args(given)
+    parsed, unknown = parser.parse_known_args(given)
+    if unknown:
+        # The command's own parser, so that the usage is the command's.
+        commands.choices[parsed.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     if parsed.command == "version":
         print(__version__)
         return 0

@@ -1,5 +1,6 @@
 """The reference front end: grpc.aio, with generic handlers over the method table."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -28,6 +29,11 @@ _OPTIONS = [
 ]
 # How long connections may take to close once every call is answered.
 _CLOSE_SECONDS = 1.0
+
+# Calls that reach grpc's core while its server closes end as CANCELLED, without our refusal. Clients that were just
+# answered call again at once, so the port closes only after this much silence, or after the limit if there is none.
+_QUIET_SECONDS = 0.1
+_QUIET_LIMIT_SECONDS = 1.0
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -66,8 +72,11 @@ class GrpcAioFrontEnd:
         self._calls.refuse_new()
 
     async def drain(self) -> None:
-        """Return when every accepted call has been answered."""
+        """Return when every accepted call has been answered, and those that follow upon the answers refused."""
         await self._calls.wait_until_none()
+        until = time.monotonic() + _QUIET_LIMIT_SECONDS
+        while (quiet := self._calls.quiet_seconds()) < _QUIET_SECONDS and time.monotonic() < until:  # noqa: ASYNC110 - silence has no event
+            await asyncio.sleep(_QUIET_SECONDS - quiet)
 
     async def stop(self) -> None:
         """Close the port and the connections."""
