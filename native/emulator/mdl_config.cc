@@ -1,5 +1,6 @@
 // Loading by a configuration handle.
 #include <cstring>
+#include <memory>
 
 #include "emulator/errors.h"
 #include "emulator/exports.h"
@@ -23,8 +24,7 @@ struct LoadConfig {
 
 // The vendor's load types.
 constexpr size_t kFile = 1;
-constexpr size_t kFileWithMemory = 2;
-constexpr size_t kMemory = 3;
+constexpr size_t kFileWithMemory = 2;  // 3 is memory
 constexpr size_t kMemoryWithMemory = 4;
 
 HandleTable<LoadConfig>& configs() {
@@ -42,7 +42,7 @@ std::shared_ptr<LoadConfig> require_config(const aclmdlConfigHandle* handle) {
 template <class T>
 void assign(T& target, const void* value, size_t size) {
   require(size == sizeof(T), ACL_ERROR_INVALID_PARAM, "the value's size is not that of the attribute");
-  std::memcpy(&target, value, sizeof(T));
+  std::memcpy(static_cast<void*>(std::addressof(target)), value, sizeof(T));
 }
 
 void set_priority(LoadConfig& config, const void* value, size_t size) {

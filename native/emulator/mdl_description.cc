@@ -37,7 +37,7 @@ std::shared_ptr<Description> require_description(const aclmdlDesc* handle) {
 }
 
 const Signature& signature_of(const Description& description) {
-  require(description.signature.has_value(), ACL_ERROR_INVALID_PARAM, "the model description was never filled");
+  if (!description.signature) refuse(ACL_ERROR_INVALID_PARAM, "the model description was never filled");
   return *description.signature;
 }
 

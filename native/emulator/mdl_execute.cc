@@ -146,12 +146,10 @@ aclError run(const Submission& submission) {
                 "the gear tensor was overwritten before the execution ran: give each execution in flight a gear buffer "
                 "of its own");
   }
-  std::vector<const std::byte*> inputs;
-  std::vector<std::byte*> outputs;
-  for (size_t i = 0; i < submission.model->signature().metadata.inputs.size(); ++i) {
-    inputs.push_back(submission.inputs[i].view);
-  }
-  for (const Pin& output : submission.outputs) outputs.push_back(output.view);
+  std::vector<const std::byte*> inputs(submission.model->signature().metadata.inputs.size());
+  std::vector<std::byte*> outputs(submission.outputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = submission.inputs[i].view;
+  for (size_t i = 0; i < outputs.size(); ++i) outputs[i] = submission.outputs[i].view;
   try {
     submission.model->execution().run(submission.gear, inputs, outputs);
   } catch (const ov::Exception& error) {

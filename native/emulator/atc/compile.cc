@@ -75,6 +75,7 @@ void compile_gear(const Graph& graph, const std::vector<int64_t>& values, Metada
   Gear gear;
   gear.values = values;
   std::vector<Shape> dims;
+  dims.reserve(metadata.inputs.size());
   for (const Port& port : metadata.inputs) dims.push_back(port.dims);
   gear.input_shapes = shapes_of_gear(dims, metadata.gear_kind, values);
   const std::shared_ptr<ov::Model> shaped = graph.model->clone();

@@ -31,41 +31,45 @@ int64_t parse_axis(const std::string& text, const std::string& part, bool with_g
   return *value;
 }
 
+InputShape parse_input(const std::string& text, const std::string& part, bool with_gears) {
+  const size_t colon = part.rfind(':');
+  if (colon == std::string::npos || colon == 0) {
+    throw Failure("E10002", "Value [" + text + "] for parameter [--input_shape] is invalid: [" + part +
+                                "] lacks a name. The format is \"input1:n,c,h,w;input2:n,c\".");
+  }
+  InputShape input{trim(part.substr(0, colon)), {}};
+  const std::string dims = trim(part.substr(colon + 1));
+  if (dims.empty()) return input;  // a scalar
+  for (const std::string& axis : split(dims, ',')) input.dims.push_back(parse_axis(text, axis, with_gears));
+  return input;
+}
+
 std::vector<InputShape> parse_inputs(const std::string& text, bool with_gears) {
   std::vector<InputShape> inputs;
-  if (text.empty()) return inputs;
   std::set<std::string> names;
   for (const std::string& part : split(text, ';')) {
-    if (part.empty()) continue;  // a trailing ';'
-    const size_t colon = part.rfind(':');
-    if (colon == std::string::npos || colon == 0) {
-      throw Failure("E10002", "Value [" + text + "] for parameter [--input_shape] is invalid: [" + part +
-                                  "] lacks a name. The format is \"input1:n,c,h,w;input2:n,c\".");
+    if (part.empty()) continue;  // no shapes at all, or a trailing ';'
+    inputs.push_back(parse_input(text, part, with_gears));
+    if (!names.insert(inputs.back().name).second) {
+      throw Failure("E10002", "Input [" + inputs.back().name + "] appears more than once in [--input_shape].");
     }
-    InputShape input{trim(part.substr(0, colon)), {}};
-    if (!names.insert(input.name).second) {
-      throw Failure("E10002", "Input [" + input.name + "] appears more than once in [--input_shape].");
-    }
-    const std::string dims = trim(part.substr(colon + 1));
-    if (!dims.empty()) {
-      for (const std::string& axis : split(dims, ',')) input.dims.push_back(parse_axis(text, axis, with_gears));
-    }
-    inputs.push_back(std::move(input));
   }
   return inputs;
 }
 
+int64_t parse_gear_value(const std::string& flag, const std::string& text, const std::string& part) {
+  const std::optional<int64_t> value = integer(part);
+  if (!value) {
+    throw Failure("E10003",
+                  "Value [" + text + "] for parameter [--" + flag + "] is invalid: [" + part + "] is not a number.");
+  }
+  if (*value <= 0) throw Failure("E10038", "Gear value [" + part + "] of [--" + flag + "] must be positive.");
+  return *value;
+}
+
 std::vector<int64_t> parse_gear(const std::string& flag, const std::string& text) {
   std::vector<int64_t> values;
-  for (const std::string& part : split(text, ',')) {
-    const std::optional<int64_t> value = integer(part);
-    if (!value) {
-      throw Failure("E10003",
-                    "Value [" + text + "] for parameter [--" + flag + "] is invalid: [" + part + "] is not a number.");
-    }
-    if (*value <= 0) throw Failure("E10038", "Gear value [" + part + "] of [--" + flag + "] must be positive.");
-    values.push_back(*value);
-  }
+  for (const std::string& part : split(text, ',')) values.push_back(parse_gear_value(flag, text, part));
   return values;
 }
 

@@ -22,8 +22,8 @@ struct ModeRow {
   Narrow type;
 };
 
-template <size_t n>
-std::optional<PrecisionRules> find_mode(const std::array<ModeRow, n>& rows, std::string_view name) {
+template <size_t Count>
+std::optional<PrecisionRules> find_mode(const std::array<ModeRow, Count>& rows, std::string_view name) {
   const auto* row = std::find_if(rows.begin(), rows.end(), [&](const ModeRow& each) { return each.name == name; });
   if (row == rows.end()) return std::nullopt;
   PrecisionRules rules;
