@@ -1,10 +1,13 @@
 """Every refusal of a ModelInfer request, with the code and the words that Triton 2.51 was seen to use."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import pytest
 from support.infer_requests import INPUT0, INPUT1, infer, pair_request, typed_request
+from support.served_models import add_model
+from support.server import serving
 from tritonclient.grpc import service_pb2
 
 Request = service_pb2.ModelInferRequest
@@ -428,3 +431,17 @@ def test_classification_is_refused_and_not_ignored(channel: grpc.Channel) -> Non
         "UNIMPLEMENTED",
         "the classification extension is not supported by this version of npuserve",
     )
+
+
+def test_a_full_queue_refuses_by_the_requests_id_and_answers_what_it_took(tmp_path: Path) -> None:
+    add_model(tmp_path, "narrow")
+    with serving(tmp_path) as server, server.channel() as channel:
+        call = channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer", request_serializer=Request.SerializeToString
+        )
+        pending = [call.future(pair_request(model_name="narrow", id=str(index)), timeout=20) for index in range(7)]
+        outcomes = [(future.code().name, future.details()) for future in pending]
+    refused = [index for index, (code, _) in enumerate(outcomes) if code != "OK"]
+    assert 0 < len(refused) < 7
+    for index in refused:
+        assert outcomes[index] == ("UNAVAILABLE", f"[request id: {index}] Exceeds maximum queue size")

@@ -47,6 +47,11 @@ WAITING_CONFIG = PAIR_CONFIG.replace(
     "dynamic_batching { max_queue_delay_microseconds: 100 }",
     "dynamic_batching { preferred_batch_size: [ 8 ] max_queue_delay_microseconds: 500000 }",
 )
+# The same, with room for two requests besides those in a batch.
+NARROW_CONFIG = WAITING_CONFIG.replace(
+    "max_queue_delay_microseconds: 500000",
+    "max_queue_delay_microseconds: 500000 default_queue_policy { max_queue_size: 2 }",
+)
 
 
 def pair() -> onnx.ModelProto:
@@ -76,13 +81,14 @@ _TOKEN_FLAGS = ("--input_shape=input_ids:-1,-1;attention_mask:-1,-1", "--dynamic
 _MODELS = {
     "pair": (pair, PAIR_CONFIG, _PAIR_FLAGS),
     "waiting": (pair, WAITING_CONFIG, _PAIR_FLAGS),
+    "narrow": (pair, NARROW_CONFIG, _PAIR_FLAGS),
     "fixed": (fixed, FIXED_CONFIG, ("--input_shape=INPUT0:2,3",)),
     "tokens": (tokens, TOKENS_CONFIG, _TOKEN_FLAGS),
 }
 
 
 def add_model(repository: Path, kind: str, name: str | None = None) -> Path:
-    """Put a model of a kind (`pair`, `waiting`, `fixed`, `tokens`) into a repository and return its folder."""
+    """Put a model of a kind (a key of `_MODELS`) into a repository and return its folder."""
     _, config, _ = _MODELS[kind]
     folder = repository / (name or kind)
     (folder / "1").mkdir(parents=True)

@@ -110,7 +110,7 @@ async def _serve(options: ServerOptions) -> int:
     )
     methods = method_table(registry, server_id=options.server_id, server_version=__version__)
     lifecycle = Lifecycle(
-        registry=registry,
+        models=registry,
         front_end=GrpcAioFrontEnd(methods, host=options.grpc_address, port=options.grpc_port),
         close_backends=backend.close,
         repositories=options.model_repositories,

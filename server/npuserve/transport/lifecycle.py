@@ -3,15 +3,31 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from typing import Protocol
 
-from npuserve.repository.registry import ModelRegistry
 from npuserve.transport.front_end import FrontEnd, FrontEndError
 
 _log = logging.getLogger(__name__)
+
+
+class Models(Protocol):
+    """What serves the requests: a registry of models."""
+
+    async def load_all(self, repositories: Sequence[Path]) -> None:
+        """Load every model; one that fails is in `failures`. Raises OSError if a repository cannot be listed."""
+        ...
+
+    def failures(self) -> Mapping[str, str]:
+        """Return what failed to load, and why."""
+        ...
+
+    async def close(self) -> None:
+        """Unload every model once its accepted requests are answered. Raises ExceptionGroup if some failed to."""
+        ...
 
 
 class Ending(Enum):
@@ -29,11 +45,11 @@ class Ending(Enum):
 class Lifecycle:
     """Owns the order in which things start and stop.
 
-    close_backends: gives back what the executors shared, after the registry has closed them.
+    close_backends: gives back what the executors shared, after the models have closed them.
     exit_timeout_secs: the budget for everything between the first signal and the end.
     """
 
-    registry: ModelRegistry
+    models: Models
     front_end: FrontEnd
     close_backends: Callable[[], Awaitable[None]]
     repositories: tuple[Path, ...]
@@ -47,7 +63,7 @@ class Lifecycle:
         if models failed to close.
         """
         with _Signals() as signals:
-            loading = asyncio.create_task(self.registry.load_all(self.repositories))
+            loading = asyncio.create_task(self.models.load_all(self.repositories))
             ending = await self._serve(loading, signals)
             stopping = asyncio.create_task(self._shut_down(loading))
             done = await _first_of(stopping, signals.repeated, within_secs=self.exit_timeout_secs)
@@ -64,7 +80,7 @@ class Lifecycle:
             return Ending.CLEAN
         try:
             await loading
-            if self.exit_on_error and self.registry.failures():
+            if self.exit_on_error and self.models.failures():
                 _log.error("creating server: Internal - failed to load all models")
                 return Ending.FAILED_TO_START
             address = await self.front_end.start()
@@ -83,9 +99,12 @@ class Lifecycle:
         await self.front_end.drain()
         await self.front_end.stop()
         try:
-            await self.registry.close()
-        finally:
+            await self.models.close()
+        except ExceptionGroup:
             await self.close_backends()
+            raise
+        # Not in a `finally`: while an unload is cut short, its model still holds the device.
+        await self.close_backends()
 
 
 async def _first_of(work: asyncio.Task[None], event: asyncio.Event, within_secs: float | None = None) -> bool:
