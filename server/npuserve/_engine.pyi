@@ -1,8 +1,9 @@
 """The engine: dynamic batcher, slots and instances over AscendCL. Native threads never take the GIL."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
+from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 class AclError(RuntimeError):
@@ -169,7 +170,7 @@ class Model:
     def __init__(self, runtime: Runtime, path: str, options: ModelOptions, completions: CompletionQueue) -> None: ...
     @property
     def signature(self) -> Signature: ...
-    def submit(self, token: int, inputs: Sequence[tuple[Buffer, Sequence[int]]], rows: int) -> None:
+    def submit(self, token: int, inputs: Sequence[tuple[Buffer | NDArray[Any], Sequence[int]]], rows: int) -> None:
         """Queue a request; its completion carries `token`. Never blocks.
 
         inputs: per input of the signature, C-contiguous bytes (read without a copy; kept alive until the completion is

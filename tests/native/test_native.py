@@ -1,0 +1,35 @@
+"""Runs the native test programs, one a room, on the emulator that is built into the package."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.emulator import LIBRARY
+from support.models import build_models
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("NPUSERVE_NATIVE_BUILD", ROOT / "build" / "editable"))
+# A sanitizer's tree holds an emulator of its own.
+BUILT_LIBRARY = BUILD / "package" / "_emulator" / LIBRARY.name
+ROOMS = ("core", "batching", "acl", "engine", "emulator")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    build_models(folder)
+    return folder
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_native_tests_pass(room: str, models: Path) -> None:
+    program = BUILD / "tests" / f"test_{room}"
+    assert program.exists(), f"{program} is not built: make native"
+    environment = os.environ | {
+        "NPUSERVE_ACL_LIBRARY": str(BUILT_LIBRARY if BUILT_LIBRARY.exists() else LIBRARY),
+        "NPUSERVE_TEST_MODELS": str(models),
+    }
+    done = subprocess.run([program], env=environment, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-8000:]
+    assert "test cases: 0" not in done.stdout, "the program ran no test case"
