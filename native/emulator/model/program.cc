@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <openvino/openvino.hpp>
+#include <optional>
 #include <utility>
 
 #include "emulator/model/openvino_core.h"
@@ -61,29 +62,40 @@ ov::CompiledModel compile(const ov::Model& model, const Gear& gear, int threads)
 
 class Program {
  public:
-  Program(const OmFile& file, int threads) : bytes_(file.bytes), metadata_(file.metadata) {
+  Program(const OmFile& file, int threads)
+      : bytes_(file.bytes), metadata_(file.metadata), threads_(threads), gears_(metadata_.gears.size()) {
     const ov::Tensor weights(ov::element::u8, {file.weights.size()}, const_cast<std::byte*>(file.weights.data()));
     const std::shared_ptr<ov::Model> model = openvino_core().read_model(file.graph, weights);
     Wiring wiring = wire(*model);
     sources_ = std::move(wiring.outputs);
     if (wiring.computed.empty()) return;
-    const ov::Model computed(wiring.computed, model->get_parameters());
-    for (const Gear& gear : metadata_.gears) gears_.push_back(compile(computed, gear, threads));
+    computed_ = std::make_shared<ov::Model>(wiring.computed, model->get_parameters());
   }
 
   const Metadata& metadata() const { return metadata_; }
   const std::vector<Source>& sources() const { return sources_; }
-  const std::vector<ov::CompiledModel>& gears() const { return gears_; }  // none when nothing is computed
+  bool computes() const { return computed_ != nullptr; }
+
+  // Compiles the gear if this is its first use. REQUIRES: computes().
+  ov::InferRequest request(size_t gear) const {
+    const std::scoped_lock lock(mutex_);
+    std::optional<ov::CompiledModel>& compiled = gears_.at(gear);
+    if (!compiled) compiled = compile(*computed_, metadata_.gears[gear], threads_);
+    return compiled->create_infer_request();
+  }
 
  private:
-  std::shared_ptr<const OmBytes> bytes_;  // the compiled graphs' weights lie in it
-  Metadata metadata_;
+  const std::shared_ptr<const OmBytes> bytes_;  // the graph's weights lie in it
+  const Metadata metadata_;
+  const int threads_;
   std::vector<Source> sources_;
-  std::vector<ov::CompiledModel> gears_;
+  std::shared_ptr<const ov::Model> computed_;  // none when every output is an input
+  mutable std::mutex mutex_;
+  mutable std::vector<std::optional<ov::CompiledModel>> gears_;  // guarded by mutex_
 };
 
 struct Execution::Requests {
-  std::vector<ov::InferRequest> gears;
+  std::vector<std::optional<ov::InferRequest>> gears;
 };
 
 std::shared_ptr<const Program> load_program(const OmFile& file, int threads) {
@@ -103,7 +115,7 @@ std::shared_ptr<const Program> load_program(const OmFile& file, int threads) {
 
 Execution::Execution(std::shared_ptr<const Program> program)
     : program_(std::move(program)), requests_(std::make_unique<Requests>()) {
-  for (ov::CompiledModel gear : program_->gears()) requests_->gears.push_back(gear.create_infer_request());
+  requests_->gears.resize(program_->metadata().gears.size());
 }
 
 Execution::~Execution() = default;
@@ -114,8 +126,10 @@ void Execution::run(size_t gear, std::span<const std::byte* const> inputs, std::
   const auto tensor = [](const Port& port, const Shape& shape, const std::byte* data) {
     return ov::Tensor(openvino_type(port.element), ov::Shape(shape.begin(), shape.end()), const_cast<std::byte*>(data));
   };
-  if (!requests_->gears.empty()) {
-    ov::InferRequest& request = requests_->gears.at(gear);
+  if (program_->computes()) {
+    std::optional<ov::InferRequest>& made = requests_->gears.at(gear);
+    if (!made) made = program_->request(gear);
+    ov::InferRequest& request = *made;
     for (size_t i = 0; i < inputs.size(); ++i) {
       request.set_input_tensor(i, tensor(metadata.inputs[i], metadata.gears[gear].input_shapes[i], inputs[i]));
     }

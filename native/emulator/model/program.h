@@ -1,4 +1,7 @@
 // An OM made executable: the graph compiled by OpenVINO for the CPU, once for each gear.
+//
+// A gear is compiled when it first executes: a program that only reads a description, or runs one gear of many, does
+// not pay for the rest. Who wants no slow first execution runs every gear once, as it would warm up a device.
 #pragma once
 
 #include <cstddef>
@@ -10,10 +13,10 @@
 
 namespace emulator {
 
-// The compiled gears of one OM. Immutable; loads of equal files share it, and with it the weights.
+// The gears of one OM. Any thread; loads of equal files share it, and with it the weights.
 class Program;
 
-// Compiles every gear, or returns what an earlier call made of an equal file, if it still lives.
+// Reads the graph, or returns what an earlier call made of an equal file, if it still lives.
 // threads: inference threads of one execution, 0 for all. Throws OmError (damaged).
 std::shared_ptr<const Program> load_program(const OmFile& file, int threads);
 
