@@ -10,7 +10,7 @@ from support.server import Server, serving
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("repository")
-    for kind in ("pair", "fixed", "tokens"):
+    for kind in ("pair", "waiting", "fixed", "tokens"):
         add_model(folder, kind)
     return folder
 

@@ -178,7 +178,8 @@ def test_a_refused_request_is_in_no_counter(client: triton.InferenceServerClient
 
 
 def test_statistics_without_a_name_list_every_model(client: triton.InferenceServerClient) -> None:
-    assert [stats.name for stats in client.get_inference_statistics().model_stats] == ["fixed", "pair", "tokens"]
+    listed = [stats.name for stats in client.get_inference_statistics().model_stats]
+    assert listed == ["fixed", "pair", "tokens", "waiting"]
 
 
 async def test_many_concurrent_callers_each_get_their_own_answer(server: Server) -> None:
@@ -207,6 +208,7 @@ def test_a_call_that_runs_out_of_time_is_told_so_and_the_next_is_answered(
     client: triton.InferenceServerClient,
 ) -> None:
     with pytest.raises(InferenceServerException, match="Deadline Exceeded"):
-        client.infer("pair", pair_inputs(*arrays(1)), client_timeout=1e-6)
+        # Its batch waits half a second for company.
+        client.infer("waiting", pair_inputs(*arrays(1)), client_timeout=0.05)
     left, right = arrays(1)
-    np.testing.assert_array_equal(client.infer("pair", pair_inputs(left, right)).as_numpy("OUTPUT0"), left + right)
+    np.testing.assert_array_equal(client.infer("waiting", pair_inputs(left, right)).as_numpy("OUTPUT0"), left + right)
