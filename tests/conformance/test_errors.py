@@ -8,9 +8,8 @@ import pytest
 from support.infer_requests import INPUT0, INPUT1, infer, pair_request, typed_request
 from support.served_models import add_model
 from support.server import serving
-from tritonclient.grpc import service_pb2
-
-Request = service_pb2.ModelInferRequest
+from tritonclient.grpc.service_pb2 import ModelInferRequest as Request
+from tritonclient.grpc.service_pb2 import ModelInferResponse
 
 NO_ID = "[request id: <id_unknown>] "
 NOTE = (
@@ -339,7 +338,9 @@ PARAMETERS = {
 def refusal(channel: grpc.Channel, request: Request) -> tuple[str, str]:
     with pytest.raises(grpc.RpcError) as caught:
         infer(channel, request)
-    return caught.value.code().name, caught.value.details()
+    details = caught.value.details()
+    assert details is not None
+    return caught.value.code().name, details
 
 
 @pytest.mark.parametrize("case", LOOKUP)
@@ -384,7 +385,7 @@ def test_what_triton_lets_pass_is_answered(channel: grpc.Channel, case: str) -> 
 
 
 def test_a_sequence_longer_than_any_gear_is_an_invalid_argument_that_names_the_limit(channel: grpc.Channel) -> None:
-    request = service_pb2.ModelInferRequest(model_name="tokens")
+    request = Request(model_name="tokens")
     for name in ("input_ids", "attention_mask"):
         request.inputs.add(name=name, datatype="INT64", shape=(1, 17))
         request.raw_input_contents.append(bytes(8 * 17))
@@ -401,27 +402,28 @@ def test_after_every_refusal_the_server_still_answers(channel: grpc.Channel) -> 
 
 def test_undecodable_bytes_are_an_internal_error(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(b"\xff\xff\xff", timeout=20)
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer", None, None)(b"\xff\xff\xff", timeout=20)
     assert (caught.value.code().name, caught.value.details()) == ("INTERNAL", "Unable to parse request")
 
 
 @pytest.mark.parametrize("path", ["/inference.GRPCInferenceService/Nope", "/no.such.Service/Method"])
 def test_an_unknown_method_is_unimplemented_without_a_word(channel: grpc.Channel, path: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(path)(b"", timeout=20)
+        channel.unary_unary(path, None, None)(b"", timeout=20)
     assert (caught.value.code().name, caught.value.details()) == ("UNIMPLEMENTED", "")
 
 
 def test_a_method_that_is_not_there_yet_says_so(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/inference.GRPCInferenceService/RepositoryIndex")(b"", timeout=20)
+        channel.unary_unary("/inference.GRPCInferenceService/RepositoryIndex", None, None)(b"", timeout=20)
     assert caught.value.code().name == "UNIMPLEMENTED"
     assert caught.value.details() == "RepositoryIndex is not supported by this version of npuserve"
 
 
 def test_a_stream_that_is_not_there_yet_says_so(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        list(channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(iter([]), timeout=20))
+        call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer", None, None)
+        list(call(iter([]), timeout=20))
     assert caught.value.details() == "ModelStreamInfer is not supported by this version of npuserve"
 
 
@@ -437,7 +439,7 @@ def test_a_full_queue_refuses_by_the_requests_id_and_answers_what_it_took(tmp_pa
     add_model(tmp_path, "narrow")
     with serving(tmp_path) as server, server.channel() as channel:
         call = channel.unary_unary(
-            "/inference.GRPCInferenceService/ModelInfer", request_serializer=Request.SerializeToString
+            "/inference.GRPCInferenceService/ModelInfer", Request.SerializeToString, ModelInferResponse.FromString
         )
         pending = [call.future(pair_request(model_name="narrow", id=str(index)), timeout=20) for index in range(7)]
         outcomes = [(future.code().name, future.details()) for future in pending]

@@ -12,7 +12,7 @@ import pytest
 from support.infer_requests import infer, pair_request
 from support.served_models import add_model
 from support.server import command, environment, launched, serving
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse, ServerReadyResponse
 
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -35,11 +35,7 @@ def run(*arguments: str | Path, **changes: str) -> "subprocess.CompletedProcess[
 async def test_a_signal_loses_no_accepted_request_and_refuses_new_ones(waiting: Path, number: signal.Signals) -> None:
     with serving(waiting, "--exit-timeout-secs=20") as server:
         async with grpc.aio.insecure_channel(server.url) as channel:
-            call = channel.unary_unary(
-                INFER,
-                request_serializer=service_pb2.ModelInferRequest.SerializeToString,
-                response_deserializer=service_pb2.ModelInferResponse.FromString,
-            )
+            call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
             accepted = [call(pair_request(model_name="waiting", id=str(index))) for index in range(21)]
             await asyncio.sleep(0.25)
             server.signal(number)
@@ -56,7 +52,7 @@ async def test_requests_under_a_steady_load_are_answered_or_refused_but_never_lo
     outcomes: list[str] = []
 
     async def load(channel: grpc.aio.Channel) -> None:
-        call = channel.unary_unary(INFER, request_serializer=service_pb2.ModelInferRequest.SerializeToString)
+        call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
         while True:
             try:
                 await call(pair_request(model_name="waiting"))
@@ -86,7 +82,7 @@ def test_an_idle_server_stops_at_once_with_code_0(waiting: Path) -> None:
 
 def test_a_budget_that_runs_out_ends_the_server_with_code_1(waiting: Path) -> None:
     with serving(waiting, "--exit-timeout-secs=0.1") as server, server.channel() as channel:
-        call = channel.unary_unary(INFER, request_serializer=service_pb2.ModelInferRequest.SerializeToString)
+        call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
         pending = call.future(pair_request(model_name="waiting"))
         time.sleep(0.2)
         server.signal()
@@ -97,7 +93,7 @@ def test_a_budget_that_runs_out_ends_the_server_with_code_1(waiting: Path) -> No
 
 def test_a_second_signal_ends_the_server_at_once(waiting: Path) -> None:
     with serving(waiting) as server, server.channel() as channel:
-        call = channel.unary_unary(INFER, request_serializer=service_pb2.ModelInferRequest.SerializeToString)
+        call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
         pending = call.future(pair_request(model_name="waiting"))
         time.sleep(0.1)
         begun = time.monotonic()
@@ -120,10 +116,7 @@ def test_a_broken_model_leaves_the_others_in_service_and_the_server_not_ready(tm
             infer(channel, pair_request(model_name="broken"))
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
         assert caught.value.details() == "Request for unknown model: 'broken' has no available versions"
-        ready = channel.unary_unary(
-            "/inference.GRPCInferenceService/ServerReady",
-            response_deserializer=service_pb2.ServerReadyResponse.FromString,
-        )
+        ready = channel.unary_unary("/inference.GRPCInferenceService/ServerReady", None, ServerReadyResponse.FromString)
         assert not ready(b"").ready
     assert any("failed to load 'broken' version 1" in line for line in server.lines)
 
@@ -135,10 +128,7 @@ def test_lax_readiness_overlooks_a_broken_model(tmp_path: Path) -> None:
         serving(tmp_path, "--exit-on-error", "off", "--strict-readiness", "0") as server,
         server.channel() as channel,
     ):
-        ready = channel.unary_unary(
-            "/inference.GRPCInferenceService/ServerReady",
-            response_deserializer=service_pb2.ServerReadyResponse.FromString,
-        )
+        ready = channel.unary_unary("/inference.GRPCInferenceService/ServerReady", None, ServerReadyResponse.FromString)
         assert ready(b"").ready
 
 

@@ -23,7 +23,8 @@ def test_perf_analyzer_measures_the_server(
 ) -> None:
     path, environment = program
     report = tmp_path / "report.csv"
-    command = [path, "-m", "pair", "-u", server.url, "-i", "grpc", "-b", "2", "--concurrency-range", "4", mode]
+    command: list[str | Path] = [path, "-m", "pair", "-u", server.url, "-i", "grpc", "-b", "2", mode]
+    command += ["--concurrency-range", "4"]
     command += ["--measurement-mode", "count_windows", "--measurement-request-count", "100", "-r", "3"]
     command += ["--stability-percentage", "100", "-f", report]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)

@@ -7,8 +7,9 @@ import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest as Request
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionResponse
 
 SERVICES = [
     "grpc.health.v1.Health",
@@ -16,7 +17,6 @@ SERVICES = [
     "grpc.reflection.v1alpha.ServerReflection",
     "inference.GRPCInferenceService",
 ]
-Request = reflection_pb2.ServerReflectionRequest
 
 
 def ask(channel: grpc.Channel, version: str, requests: Iterable[Request]) -> list[Any]:
@@ -24,7 +24,7 @@ def ask(channel: grpc.Channel, version: str, requests: Iterable[Request]) -> lis
     call = channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         request_serializer=Request.SerializeToString,
-        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        response_deserializer=ServerReflectionResponse.FromString,
     )
     return list(call(iter(requests), timeout=20))
 

@@ -24,7 +24,8 @@ CASES = [
 
 @pytest.mark.parametrize(("dtype", "field", "values"), CASES, ids=[case[0].value for case in CASES])
 def test_typed_contents_become_raw_little_endian_bytes(dtype: Dtype, field: str, values: list[float]) -> None:
-    contents = InferTensorContents(**{field: values})
+    contents = InferTensorContents()
+    getattr(contents, field).extend(values)
     assert typed_bytes(contents, dtype, "'x' for model 'm'") == np.array(values, dtype.numpy).tobytes()
 
 

@@ -25,7 +25,7 @@ async def called(handler: UnaryHandler, **options: Any) -> grpc.aio.UnaryUnaryCa
     server = front_end(handler)
     try:
         async with grpc.aio.insecure_channel(await server.start()) as channel:
-            call = channel.unary_unary("/a.B/C")(b"", **options)
+            call = channel.unary_unary("/a.B/C", None, None)(b"", **options)
             await call.code()
             return call
     finally:
@@ -86,7 +86,7 @@ async def test_a_client_that_cancels_cancels_the_handler() -> None:
 
     server = front_end(waiting)
     async with grpc.aio.insecure_channel(await server.start()) as channel:
-        call = channel.unary_unary("/a.B/C")(b"")
+        call = channel.unary_unary("/a.B/C", None, None)(b"")
         await asyncio.wait_for(entered.wait(), 10)
         call.cancel()
         await asyncio.wait_for(cancelled.wait(), 10)
