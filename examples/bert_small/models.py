@@ -18,8 +18,9 @@ from transformers.models.bert.modeling_bert import BertModel
 # precision too, and far from the half range's end (65504), which the usual float32 minimum is not.
 MASKED_SCORE = -10000.0
 
-# Layers of the encoder that training leaves as the package has them.
-FROZEN_LAYERS = 4
+# Layers of the encoder's six that training leaves as the package has them.
+SENTENCE_FROZEN_LAYERS = 4
+TOKEN_FROZEN_LAYERS = 5
 
 BERT_SMALL_SEED = 20260101
 BERT_SMALL_LABELS = 2
@@ -73,11 +74,16 @@ class TokenHead(nn.Module):
 class TextModel(nn.Module):
     """A BERT encoder and a head; `lower` and `upper` are its two halves, so that the first can be computed once."""
 
-    def __init__(self, config: BertConfig, head: nn.Module, frozen_layers: int = 0) -> None:
+    def __init__(self, config: BertConfig, head: MeanHead | FirstTokenHead | TokenHead, frozen_layers: int = 0) -> None:
         super().__init__()
         self.encoder = BertModel(config, add_pooling_layer=False)
         self.head = head
         self.frozen_layers = frozen_layers
+
+    @property
+    def labels(self) -> int:
+        """How many logits the head gives."""
+        return self.head.classifier.out_features
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the hidden states `[batch, sequence, hidden]` below the trained layers."""
@@ -126,13 +132,13 @@ def bert_small() -> TextModel:
 def sentence_model(encoder: Path, labels: int) -> TextModel:
     """Return an untrained sentence classifier on the encoder in folder `encoder`."""
     config = _encoder_config(encoder)
-    return _on_encoder(encoder, TextModel(config, MeanHead(config.hidden_size, labels), FROZEN_LAYERS))
+    return _on_encoder(encoder, TextModel(config, MeanHead(config.hidden_size, labels), SENTENCE_FROZEN_LAYERS))
 
 
 def token_model(encoder: Path, labels: int) -> TextModel:
     """Return an untrained tagger on the encoder in folder `encoder`."""
     config = _encoder_config(encoder)
-    return _on_encoder(encoder, TextModel(config, TokenHead(config.hidden_size, labels), FROZEN_LAYERS))
+    return _on_encoder(encoder, TextModel(config, TokenHead(config.hidden_size, labels), TOKEN_FROZEN_LAYERS))
 
 
 def unpack_encoder(work: Path) -> Path:

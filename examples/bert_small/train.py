@@ -33,12 +33,13 @@ POOL = 40
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one model is trained."""
+    """How one model is trained; `rare_weight` is the loss weight of every label but the first."""
 
     epochs: int
     layer_rate: float
     head_rate: float
     smoothing: float = 0.0
+    rare_weight: float = 1.0
     warmup: float = 0.1
     weight_decay: float = 0.01
 
@@ -52,8 +53,10 @@ class Example:
 
 
 SENTIMENT_RECIPE = Recipe(epochs=2, layer_rate=1.5e-4, head_rate=1e-3)
-# Label smoothing keeps the logits small, and with them their error in half precision.
-NER_RECIPE = Recipe(epochs=12, layer_rate=2e-4, head_rate=3e-4, smoothing=0.1)
+# 95 words of 100 are outside any entity: the weight makes up for it. One layer, few epochs and much smoothing because a
+# sharper tagger (two layers, 12 epochs at 2e-4: F1 0.48) amplifies the rounding of half precision: its logits then
+# differ by up to 0.029 from float32's, this one's by less than 0.01.
+NER_RECIPE = Recipe(epochs=8, layer_rate=1.5e-4, head_rate=1e-3, smoothing=0.4, rare_weight=4.0)
 
 
 def batches(lengths: Sequence[int], size: int, shuffle: random.Random | None = None) -> list[list[int]]:
@@ -120,13 +123,18 @@ def fit(model: TextModel, examples: Sequence[Example], recipe: Recipe, title: st
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, (steps - step) / max(1, steps - warm))
     )
+    weights = class_weights(model.labels, recipe)
     model.train()
     with Progress(title, steps) as bar:
         for batch in (batch for _ in range(recipe.epochs) for batch in batches(lengths, BATCH, shuffle)):
             hidden, mask, targets = collate([examples[i] for i in batch])
             logits = model.upper(hidden, mask)
             loss = cross_entropy(
-                logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, label_smoothing=recipe.smoothing
+                logits.flatten(0, -2),
+                targets.flatten(),
+                weight=weights,
+                ignore_index=IGNORED,
+                label_smoothing=recipe.smoothing,
             )
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation here
@@ -135,6 +143,15 @@ def fit(model: TextModel, examples: Sequence[Example], recipe: Recipe, title: st
             schedule.step()
             bar.advance(note=f"loss {loss.item():.3f}")
     model.eval()
+
+
+def class_weights(labels: int, recipe: Recipe) -> Tensor | None:
+    """Return the loss weight of each label, None if all weigh the same."""
+    if recipe.rare_weight == 1.0:
+        return None
+    weights = torch.full((labels,), recipe.rare_weight)
+    weights[0] = 1.0
+    return weights
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,12 @@ import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
 CLIENTS = 64
-SENTENCES = 320
+# The tagger has logits for every token, the classifier three a sentence: it needs more sentences to count agreement.
+SENTENCES = {"sentiment": 640, "ner": 320}
 MAX_ROWS = 6
+
+if TYPE_CHECKING:
+    from tokens import Encoded
 
 Logits = npt.NDArray[np.float32]
 
@@ -32,11 +37,11 @@ class Task:
     """A model, tokenized held-out sentences, and PyTorch's logits of each."""
 
     model: str
-    sentences: list
+    sentences: list["Encoded"]
     expected: list[Logits]
 
 
-def pytorch_logits(model: str, sentences: Sequence, work: Path) -> list[Logits]:
+def pytorch_logits(model: str, sentences: Sequence["Encoded"], work: Path) -> list[Logits]:
     """Each sentence's own logits. Only sentences of one length share a batch, so nothing is padded or masked."""
     import torch
     from export import load_model
@@ -64,8 +69,8 @@ def tasks(work: Path) -> dict[str, Task]:
 
     tokens = TextEncoder(unpack_encoder(work))
     sentences = {
-        "sentiment": [tokens.sentence(s.text) for s in sentiment_corpus().held_out[:SENTENCES]],
-        "ner": [tokens.words(s.words) for s in ner_corpus().held_out[:SENTENCES]],
+        "sentiment": [tokens.sentence(s.text) for s in sentiment_corpus().held_out[: SENTENCES["sentiment"]]],
+        "ner": [tokens.words(s.words) for s in ner_corpus().held_out[: SENTENCES["ner"]]],
     }
     return {name: Task(name, asked, pytorch_logits(name, asked, work)) for name, asked in sentences.items()}
 
