@@ -133,6 +133,7 @@ Block add_block(Arena& arena, int device, std::size_t bytes, Padding padding) {
 
 void create_arenas(int devices, std::size_t bytes_each) {
   std::vector<std::shared_ptr<Arena>> arenas;
+  arenas.reserve(static_cast<std::size_t>(devices));
   for (int device = 0; device < devices; ++device) arenas.push_back(std::make_shared<Arena>(bytes_each));
   Memory& all = memory();
   const std::lock_guard lock(all.mutex);

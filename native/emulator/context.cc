@@ -1,5 +1,6 @@
 #include "emulator/context.h"
 
+#include <optional>
 #include <utility>
 
 #include "emulator/config.h"
@@ -32,7 +33,8 @@ void set_current_context(std::shared_ptr<Context> context) { per_thread<Current>
 
 Context& require_context() {
   require_initialized();
-  if (current_context() == nullptr && config().default_device) use_device(*config().default_device);
+  const std::optional<std::int32_t>& default_device = config().default_device;
+  if (current_context() == nullptr && default_device) use_device(*default_device);
   Context* const context = current_context();
   require(context != nullptr, ACL_ERROR_RT_CONTEXT_NULL,
           "the thread has no current context: call aclrtSetDevice or aclrtSetCurrentContext in it");

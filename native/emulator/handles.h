@@ -15,7 +15,8 @@ namespace emulator {
 inline void* next_handle() {
   // Not canonical on x86-64 and never mapped elsewhere, so that it faults when followed; steps of 16 keep it aligned.
   static std::atomic<std::uintptr_t> next{0x1000'0000'0000'0010};
-  return reinterpret_cast<void*>(next.fetch_add(16, std::memory_order_relaxed));
+  const std::uintptr_t number = next.fetch_add(16, std::memory_order_relaxed);
+  return reinterpret_cast<void*>(number);  // NOLINT(performance-no-int-to-ptr): a handle is a number by design
 }
 
 // The live objects of one kind. Thread-safe. Whoever finds an object keeps it alive, also past its destroy.

@@ -38,6 +38,12 @@ End find_end(const char* name, const void* address, std::size_t count) {
   return {where, held.view, std::move(held.hold)};
 }
 
+// -1: host memory.
+int device_of(const void* address) {
+  const std::optional<Block> block = find_block(address);
+  return block ? block->device : -1;
+}
+
 struct Direction {
   bool from_device;
   bool to_device;
@@ -93,7 +99,7 @@ std::optional<Copy> plan(void* dst, std::size_t dest_max, const void* src, std::
     require_end_as_said("src", copy.source, said->from_device);
   }
   if (copy.destination.on_device() && copy.source.on_device()) {
-    require(find_block(dst)->device == find_block(src)->device, ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+    require(device_of(dst) == device_of(src), ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
             "the devices of dst and src have no access to each other");
   }
   return copy;

@@ -69,7 +69,7 @@ aclrtMemLocation location(const void* address, int current_device) {
   switch (locate(address)) {
     case Where::device: {
       const std::optional<Block> block = find_block(address);
-      require(block.has_value(), ACL_ERROR_RT_PARAM_INVALID, "the address is not within a live device allocation");
+      if (!block) refuse(ACL_ERROR_RT_PARAM_INVALID, "the address is not within a live device allocation");
       return {static_cast<std::uint32_t>(block->device), ACL_MEM_LOCATION_TYPE_DEVICE};
     }
     case Where::pinned_host:
