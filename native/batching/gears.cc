@@ -1,7 +1,9 @@
 #include "batching/gears.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
+#include <utility>
 
 namespace npuserve::batching {
 namespace {
@@ -18,7 +20,8 @@ int64_t cost_of(const core::Gear& gear) {
 GearTable::GearTable(core::Signature signature, bool batched)
     : signature_(std::move(signature)), batched_(batched), cheapest_first_(signature_.gears.size()) {
   std::iota(cheapest_first_.begin(), cheapest_first_.end(), size_t{0});
-  std::ranges::stable_sort(cheapest_first_, {}, [this](size_t i) { return cost_of(signature_.gears[i]); });
+  // Of equal cost, the first in the signature.
+  std::ranges::sort(cheapest_first_, {}, [this](size_t i) { return std::pair(cost_of(signature_.gears[i]), i); });
 }
 
 bool GearTable::holds(size_t gear, int64_t rows, size_t input, const core::Shape& shape) const {
