@@ -48,7 +48,7 @@ class Server:
         client = triton.InferenceServerClient(self.url)
         try:
             with Progress(f"server: loading {models} models", 1) as bar:
-                while not _is_ready(client):
+                while not (self._listens() and _is_ready(client)):
                     if self._process.poll() is not None:
                         raise ServerError(f"the server ended with code {self._process.returncode}:\n{self._tail()}")
                     if time.monotonic() > deadline:
@@ -68,6 +68,15 @@ class Server:
             raise ServerError(f"the server runs {STOP_SECONDS:.0f} s after SIGTERM:\n{self._tail()}") from None
         if code != 0:
             raise ServerError(f"the server ended with code {code} after SIGTERM:\n{self._tail()}")
+
+    def _listens(self) -> bool:
+        """Return whether the port takes connections; a gRPC channel that finds it closed would wait long to try again."""
+        host, _, port = self.url.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=1.0).close()
+        except OSError:
+            return False
+        return True
 
     def _tail(self, lines: int = 15) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
