@@ -70,7 +70,7 @@ class Server:
             raise ServerError(f"the server ended with code {code} after SIGTERM:\n{self._tail()}")
 
     def _listens(self) -> bool:
-        """Return whether the port takes connections; a gRPC channel that finds it closed would wait long to try again."""
+        """Return whether the port takes connections; a gRPC channel that finds it closed waits long to try again."""
         host, _, port = self.url.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=1.0).close()
