@@ -82,7 +82,8 @@ class ModelOptions:
         slots_per_instance: int,
         variable_output_axes: Sequence[Sequence[int]],
     ) -> None:
-        """
+        """Check nothing yet: the model does, against its OM.
+
         devices: one entry per instance: the device it runs on.
         variable_output_axes: per output, the axes of its full shape that follow a request's own length.
         """

@@ -7,7 +7,7 @@ PACKAGE_DIR = Path(__file__).resolve().parent.parent
 EMULATOR_DIR = PACKAGE_DIR / "_emulator"
 DEVICES = ("auto", "npu", "emulator")
 
-# Up to CANN 8.3 one library carries everything; later releases may split it.
+# One library carries everything; since CANN 8.5 it is for compatibility only, beside the two that it was split into.
 _VENDOR_FILES = (("libascendcl.so",), ("libacl_rt.so", "libacl_mdl.so"))
 
 Candidates = tuple[tuple[str, ...], ...]
