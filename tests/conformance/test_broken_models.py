@@ -41,8 +41,8 @@ def damage(folder: Path) -> None:
     path.write_bytes(content)
 
 
-def configure(text: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / "config.pbtxt").write_text(text) and None
+def configure(text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "config.pbtxt").write_text(text)
 
 
 @dataclass(frozen=True)
@@ -98,5 +98,5 @@ def test_a_broken_model_is_not_found_and_the_sound_one_answers(server: Server, n
         with pytest.raises(grpc.RpcError) as caught:
             infer(channel, pair_request(model_name=name))
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-        assert f"Request for unknown model: '{name}'" in caught.value.details()
+        assert f"Request for unknown model: '{name}'" in str(caught.value.details())
         assert infer(channel, pair_request(id="sound")).id == "sound"

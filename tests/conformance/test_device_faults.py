@@ -35,7 +35,7 @@ def test_a_failed_execution_fails_its_request_alone(
                 failures.append(error)
         server.signal()
         assert server.wait() == 0
-    assert [(error.code(), said in error.details()) for error in failures] == [(code, True)]
+    assert [(error.code(), said in str(error.details())) for error in failures] == [(code, True)]
 
 
 def test_a_model_that_does_not_fit_the_device_is_refused_with_the_size(tmp_path: Path) -> None:
