@@ -53,6 +53,7 @@ core::Shape common_shape(const std::vector<std::vector<core::Shape>>& gears, siz
 std::vector<std::vector<core::Shape>> gear_input_shapes(const acl::ModelDescription& description) {
   const std::vector<const acl::TensorDescription*> inputs = user_inputs(description);
   std::vector<std::vector<core::Shape>> gears;
+  gears.reserve(description.dynamic_batch_gears.size() + description.dynamic_dims_gears.size() + 1);
   for (const uint64_t batch : description.dynamic_batch_gears) {
     gears.push_back(shapes_at_batch(inputs, static_cast<int64_t>(batch)));
   }

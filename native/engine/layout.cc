@@ -150,6 +150,7 @@ void Layout::gather(std::span<const core::Request> requests, size_t gear, const 
 core::Status Layout::deliver(const core::Request& request, int64_t first_row, size_t gear,
                              const SlotBuffers& buffers) const {
   const size_t count = signature_.outputs.size();
+  const int64_t length = length_axis_ ? request.inputs[length_axis_->input].shape[length_axis_->axis] : 0;
   std::vector<core::Shape> shapes(count);
   std::vector<core::Shape> padded_shapes(count);
   std::vector<core::OutputView> views;
@@ -159,9 +160,7 @@ core::Status Layout::deliver(const core::Request& request, int64_t first_row, si
     const size_t element_bytes = core::dtype_size_bytes(signature_.outputs[i].dtype);
     padded_shapes[i] = batched() ? with_rows(room, request.rows) : room;
     shapes[i] = padded_shapes[i];
-    for (const int64_t axis : variable_output_axes_[i]) {
-      shapes[i][static_cast<size_t>(axis)] = request.inputs[length_axis_->input].shape[length_axis_->axis];
-    }
+    for (const int64_t axis : variable_output_axes_[i]) shapes[i][static_cast<size_t>(axis)] = length;
     const auto rows_before = static_cast<size_t>(batched() ? first_row : 0);
     const auto elements = static_cast<size_t>(core::element_count(padded_shapes[i]));
     const size_t row_bytes = elements / static_cast<size_t>(request.rows) * element_bytes;

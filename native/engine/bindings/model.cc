@@ -50,6 +50,7 @@ PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynami
 std::unique_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path,
                             const PythonOptions& options) {
   std::vector<std::unique_ptr<Executor>> executors;
+  executors.reserve(options.devices.size());
   for (const int device : options.devices) {
     executors.push_back(std::make_unique<AclExecutor>(runtime, path, device, options.slots_per_instance));
   }
@@ -68,8 +69,9 @@ class ModelHandle {
 
   // Python releases it with the GIL held, and unloading waits for threads and for the device.
   ~ModelHandle() {
-    const py::gil_scoped_release release;
+    PyThreadState* const thread = PyEval_SaveThread();
     model_.reset();
+    PyEval_RestoreThread(thread);
   }
 
   ModelHandle(const ModelHandle&) = delete;
@@ -113,6 +115,7 @@ struct BatchStatistics {
 
 std::vector<BatchStatistics> batches_of(const Counters& counters) {
   std::vector<BatchStatistics> batches;
+  batches.reserve(counters.batches.size());
   for (const auto& [batch_size, batch] : counters.batches) batches.push_back({batch_size, batch});
   return batches;
 }
