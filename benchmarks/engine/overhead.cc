@@ -51,7 +51,9 @@ class Answer final : public core::Completion {
 std::unique_ptr<engine::Model> load(const std::string& library, const std::string& path) {
   const auto runtime = acl::Runtime::create(acl::Library::open({{library}}));
   std::vector<std::unique_ptr<engine::Executor>> executors;
-  executors.push_back(std::make_unique<engine::AclExecutor>(runtime, path, 0, kSlots));
+  auto executor = std::make_unique<engine::AclExecutor>(runtime, path, 0, kSlots);
+  executor->warm_up();
+  executors.push_back(std::move(executor));
   engine::ModelOptions options;
   options.batching.max_batch_size = kMaxBatchSize;
   options.batching.dynamic_batching = true;

@@ -40,7 +40,6 @@ AclExecutor::AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std
   slots_.reserve(slots);
   for (size_t i = 0; i < slots; ++i) slots_.emplace_back(*runtime, model_.description());
   signature_ = read_signature();
-  warm_up();
 }
 
 AclExecutor::~AclExecutor() {

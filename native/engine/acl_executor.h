@@ -20,12 +20,16 @@ namespace npuserve::engine {
 
 class AclExecutor final : public Executor {
  public:
-  // Loads the OM, allocates the slots and runs every gear once. Leaves its own context current. Throws acl::Error.
+  // Loads the OM and allocates the slots. Leaves its own context current. Throws acl::Error.
   // REQUIRES: slots >= 1.
   AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device, size_t slots);
 
   // Unloads, from any thread. Nothing may be in flight.
   ~AclExecutor() override;
+
+  // Runs every gear once, so that no request is the first. Before anything is launched, on the thread that constructed.
+  // Throws acl::Error.
+  void warm_up();
 
   const core::Signature& signature() const override { return signature_; }
   size_t slot_count() const override { return slots_.size(); }
@@ -38,7 +42,6 @@ class AclExecutor final : public Executor {
 
  private:
   core::Signature read_signature();
-  void warm_up();
   void set_gear(AclSlot& slot, size_t gear);
   void copy_inputs(const AclSlot& slot, size_t gear);
   void copy_outputs(const AclSlot& slot, size_t gear);

@@ -62,6 +62,9 @@ class Runtime:
     @property
     def device_allocations(self) -> int:
         """Device and pinned-host allocations made so far through this runtime; constant while serving."""
+    @property
+    def failed_releases(self) -> tuple[int, str]:
+        """How many handles the driver refused to take back so far, and what it said of the last; 0 and "" if none."""
     def describe(self, path: str, device: int = 0) -> Signature:
         """Load the OM on the device, read its description, unload it. Raises AclError."""
     def close(self) -> None:

@@ -52,7 +52,9 @@ std::unique_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const 
   std::vector<std::unique_ptr<Executor>> executors;
   executors.reserve(options.devices.size());
   for (const int device : options.devices) {
-    executors.push_back(std::make_unique<AclExecutor>(runtime, path, device, options.slots_per_instance));
+    auto executor = std::make_unique<AclExecutor>(runtime, path, device, options.slots_per_instance);
+    executor->warm_up();
+    executors.push_back(std::move(executor));
   }
   return std::make_unique<Model>(options.options, std::move(executors));
 }

@@ -93,6 +93,11 @@ void register_runtime(py::module_& module) {
           py::cpp_function([](const RuntimeHandle& h) { return h.runtime->device_count(); }, ReleaseGil()))
       .def_property_readonly("device_allocations",
                              [](const RuntimeHandle& handle) { return handle.runtime->allocations(); })
+      .def_property_readonly("failed_releases",
+                             [](const RuntimeHandle& handle) {
+                               return py::make_tuple(handle.runtime->failed_releases(),
+                                                     handle.runtime->last_failed_release());
+                             })
       .def(
           "describe",
           [](const RuntimeHandle& handle, const std::string& path, int device) {

@@ -1,6 +1,7 @@
 """OM models on Ascend devices, through the native engine."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.execution.completions import CompletionRouter
 from npuserve.observability.statistics import BatchStatistics, Duration, ModelStatistics
+
+_log = logging.getLogger(__name__)
 
 SLOTS_PER_INSTANCE = 2
 """One slot executes while the next is being filled and queued behind it."""
@@ -58,6 +61,9 @@ class AscendBackend:
             self._router = None
         if self._runtime is not None:
             runtime, self._runtime = self._runtime, None
+            count, last = runtime.failed_releases
+            if count:
+                _log.warning("the driver refused to take back %d handles; the last: %s", count, last)
             await asyncio.to_thread(runtime.close)
 
     async def _started(self) -> _engine.Runtime:
