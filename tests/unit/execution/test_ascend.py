@@ -1,0 +1,135 @@
+"""The Ascend backend on the emulator: what the repository and a program in the same process see of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from npuserve._proto.model_config_pb2 import ModelConfig, ModelInstanceGroup
+from npuserve.core.dtype import Dtype
+from npuserve.core.errors import ServeError
+from npuserve.core.status import StatusCode
+from npuserve.core.tensor import Tensor
+from npuserve.execution.ascend import AscendBackend, AscendExecutor
+from support.emulator import LIBRARY
+from support.models import build_models, expected_tokens
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    build_models(folder)
+    return folder
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[AscendBackend]:
+    backend = AscendBackend([[str(LIBRARY)]])
+    yield backend
+    await backend.close()
+
+
+def config(name: str, max_batch_size: int, delay_us: int = 0, copies: int = 1) -> ModelConfig:
+    model = ModelConfig(name=name, backend="ascend", max_batch_size=max_batch_size)
+    model.dynamic_batching.max_queue_delay_microseconds = delay_us
+    model.instance_group.add(name=f"{name}_0", kind=ModelInstanceGroup.KIND_GPU, count=copies, gpus=[0])
+    return model
+
+
+async def loaded(backend: AscendBackend, path: Path, model: ModelConfig) -> AscendExecutor:
+    return await backend.load(path, model, await backend.describe(path))
+
+
+def tokens(rows: int, length: int, seed: int) -> tuple[Tensor, Tensor]:
+    ids = np.random.default_rng(seed).integers(1, 1000, (rows, length), dtype=np.int64)
+    mask = np.ones_like(ids)
+    return (
+        Tensor("input_ids", Dtype.INT64, ids.shape, ids.data.cast("B")),
+        Tensor("attention_mask", Dtype.INT64, mask.shape, mask.data.cast("B")),
+    )
+
+
+def array(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    return np.frombuffer(tensor.data, tensor.dtype.numpy).reshape(tensor.shape)
+
+
+async def test_a_model_describes_itself(backend: AscendBackend, models: Path) -> None:
+    signature = await backend.describe(models / "tokens.om")
+    assert [(spec.name, spec.dtype, spec.shape) for spec in signature.inputs] == [
+        ("input_ids", Dtype.INT64, (-1, -1)),
+        ("attention_mask", Dtype.INT64, (-1, -1)),
+    ]
+    assert [(spec.name, spec.shape) for spec in signature.outputs] == [("logits", (-1, -1, 3))]
+    assert len(signature.gears) == 8
+
+
+async def test_arrays_go_in_and_answers_of_their_own_length_come_out(backend: AscendBackend, models: Path) -> None:
+    executor = await loaded(backend, models / "tokens.om", config("tokens", 8))
+
+    async def ask(rows: int, length: int, seed: int) -> None:
+        inputs = tokens(rows, length, seed)
+        (answer,) = await executor.execute(inputs, rows)
+        assert answer.name == "logits"
+        np.testing.assert_array_equal(array(answer), expected_tokens(array(inputs[0]), array(inputs[1])))
+
+    async with asyncio.TaskGroup() as tasks:
+        for seed in range(200):
+            tasks.create_task(ask(1 + seed % 3, 5 + seed % 11, seed))
+    statistics = executor.statistics()
+    assert statistics.success.count == 200
+    assert statistics.execution_count <= 200
+    await executor.close()
+
+
+async def test_instances_share_one_queue(backend: AscendBackend, models: Path) -> None:
+    executor = await loaded(backend, models / "tokens.om", config("tokens", 8, copies=2))
+    answers = await asyncio.gather(*(executor.execute(tokens(1, 8, seed), 1) for seed in range(50)))
+    assert len(answers) == executor.statistics().success.count == 50
+    await executor.close()
+
+
+async def test_a_cancelled_caller_takes_its_queued_request_along(backend: AscendBackend, models: Path) -> None:
+    executor = await loaded(backend, models / "tokens.om", config("tokens", 8, delay_us=200_000))
+    abandoned = asyncio.create_task(executor.execute(tokens(1, 8, 1), 1))
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await abandoned
+    await executor.execute(tokens(1, 8, 2), 1)
+    statistics = executor.statistics()
+    assert (statistics.success.count, statistics.fail.count, statistics.inference_count) == (1, 1, 1)
+    await executor.close()
+
+
+async def test_a_closed_executor_refuses(backend: AscendBackend, models: Path) -> None:
+    executor = await loaded(backend, models / "tokens.om", config("tokens", 8))
+    await executor.close()
+    await executor.close()
+    with pytest.raises(ServeError, match="Server is stopping") as caught:
+        await executor.execute(tokens(1, 8, 1), 1)
+    assert caught.value.status is StatusCode.UNAVAILABLE
+
+
+async def test_closing_completes_what_was_accepted(backend: AscendBackend, models: Path) -> None:
+    executor = await loaded(backend, models / "tokens.om", config("tokens", 8, delay_us=10_000_000))
+    accepted = asyncio.create_task(executor.execute(tokens(1, 8, 1), 1))
+    await asyncio.sleep(0)
+    await executor.close()
+    assert len(await accepted) == 1
+
+
+async def test_a_file_that_is_no_model_is_an_invalid_argument(backend: AscendBackend, tmp_path: Path) -> None:
+    path = tmp_path / "model.om"
+    path.write_bytes(b"text")
+    with pytest.raises(ServeError, match=r"failed to load '.*model.om': .*aclmdlLoadFromFile") as caught:
+        await backend.describe(path)
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_library_that_is_not_there_is_unavailable_and_named(tmp_path: Path) -> None:
+    backend = AscendBackend([[str(tmp_path / "libascendcl.so")]])
+    with pytest.raises(ServeError, match=r"libascendcl\.so") as caught:
+        await backend.device_count()
+    assert caught.value.status is StatusCode.UNAVAILABLE
+    await backend.close()
