@@ -10,14 +10,19 @@ NATIVE_INPUT = $(shell find native proto tests/native -type f)
 CMAKE_TREE   = cmake -S native -G Ninja -DNPUSERVE_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 # Debian packages: the framework of the native tests, and what the real perf_analyzer links.
 SYSTEM_PACKAGES = doctest-dev libb64-0d
+# On a terminal pip draws its own progress bars; in a log they are noise.
+PIP_FLAGS = --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
 .PHONY: setup native demo test check lint format asan tsan bench-engine clean
 
-setup: .venv/.system .venv/.python native
+setup: .venv/.python native
 
 .venv/.system:
 	@mkdir -p .venv
-	@missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	@python=$$($(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+	missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing $$python-venv"; \
+	[ -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || missing="$$missing $$python-dev"; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing system packages:" $$missing; \
 	  [ "$$(id -u)" = 0 ] || sudo=sudo; \
@@ -25,21 +30,26 @@ setup: .venv/.system .venv/.python native
 	fi
 	@touch $@
 
-.venv/.python: pyproject.toml setup.py examples/bert_small/requirements.txt
-	@echo "setting up .venv (a few minutes the first time)"
+.venv/.tools: pyproject.toml | .venv/.system
+	@echo "making .venv"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
 	  > .venv/build-requirements.txt
-	@$(BIN)/pip install -q -r .venv/build-requirements.txt
-	@$(BIN)/pip install -q --no-build-isolation -e '.[emulator,convert,bench,dev]'
-	@$(BIN)/pip install -q --no-deps -r examples/bert_small/requirements.txt
+	@$(BIN)/pip install $(PIP_FLAGS) -r .venv/build-requirements.txt
 	@touch $@
 
 native: $(BUILD)/.built
 
-$(BUILD)/.built: $(NATIVE_INPUT) .venv/.system .venv/.python
+$(BUILD)/.built: $(NATIVE_INPUT) .venv/.system .venv/.tools
 	@$(CMAKE_TREE) -B $(BUILD) -DNPUSERVE_PACKAGE_DIR=$(CURDIR)/server/npuserve >/dev/null
 	@cmake --build $(BUILD)
+	@touch $@
+
+# After the native build, which it finds done.
+.venv/.python: .venv/.tools pyproject.toml setup.py examples/bert_small/requirements.txt | native
+	@echo "installing what the server, the example and the tests need"
+	@$(BIN)/pip install $(PIP_FLAGS) --no-build-isolation -e '.[emulator,convert,bench,dev]'
+	@$(BIN)/pip install $(PIP_FLAGS) --no-deps -r examples/bert_small/requirements.txt
 	@touch $@
 
 demo: setup
