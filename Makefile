@@ -5,7 +5,7 @@ BIN    := .venv/bin
 BUILD  := build/editable
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-CXX_FILES    = $(shell git ls-files 'native/*.h' 'native/*.cc' 'tests/native/*.h' 'tests/native/*.cc')
+CXX_FILES    = $(shell git ls-files 'native/*.h' 'native/*.cc' 'tests/native/*.h' 'tests/native/*.cc' 'benchmarks/*.cc')
 NATIVE_INPUT = $(shell find native proto tests/native -type f)
 CMAKE_TREE   = cmake -S native -G Ninja -DNPUSERVE_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 # Debian packages: the framework of the native tests, and what the real perf_analyzer links.
@@ -67,13 +67,13 @@ lint: setup
 	mypy
 	lint-imports
 	hadolint Dockerfile
-	clang-format --dry-run -Werror $(CXX_FILES)
-	@echo "clang-tidy native" && git ls-files 'native/*.cc' | xargs -P 2 -n 4 clang-tidy --quiet -p $(BUILD) 2>/dev/null
+	@echo "clang-format" && clang-format --dry-run -Werror $(CXX_FILES)
+	@echo "clang-tidy" && git ls-files 'native/*.cc' | xargs -P 2 -n 4 clang-tidy --quiet -p $(BUILD) 2>/dev/null
 
 format:
 	ruff format .
 	ruff check --fix .
-	clang-format -i $(CXX_FILES)
+	@clang-format -i $(CXX_FILES)
 
 # The native tests under sanitizers, each in a build tree of its own. Python stays out: its binding is not instrumented.
 asan: setup
