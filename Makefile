@@ -13,7 +13,7 @@ SYSTEM_PACKAGES = doctest-dev libb64-0d
 # On a terminal pip draws its own progress bars; in a log they are noise.
 PIP_FLAGS = --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
-.PHONY: setup native demo test check lint format asan tsan bench-engine clean
+.PHONY: setup native demo test check lint format asan tsan clean
 
 setup: .venv/.python native
 
