@@ -23,7 +23,7 @@
 
 namespace {
 
-using namespace npuserve;  // NOLINT(google-build-using-namespace): a program, not a header
+using namespace npuserve;  // a program, not a header
 
 constexpr int64_t kMaxBatchSize = 8;
 constexpr std::size_t kSlots = 2;

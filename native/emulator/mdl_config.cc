@@ -11,7 +11,7 @@
 
 namespace {
 
-using namespace emulator;  // NOLINT: this file is part of the room
+using namespace emulator;  // the definitions below are the C names of the same room
 
 struct LoadConfig {
   int32_t priority = 0;

@@ -12,7 +12,7 @@
 
 namespace {
 
-using namespace emulator;  // NOLINT: this file is part of the room
+using namespace emulator;  // the definitions below are the C names of the same room
 
 // Index of "the gear input" in functions that ask for one but have a single answer.
 constexpr size_t kAnyIndex = static_cast<size_t>(-1);

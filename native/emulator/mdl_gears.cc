@@ -10,7 +10,7 @@
 
 namespace {
 
-using namespace emulator;  // NOLINT: this file is part of the room
+using namespace emulator;  // the definitions below are the C names of the same room
 
 struct Target {
   std::shared_ptr<LoadedModel> model;

@@ -45,7 +45,7 @@ uint32_t load_model(const OmFile& file, const GivenMemory& memory) {
 
 }  // namespace emulator
 
-using namespace emulator;  // NOLINT: the definitions below are the C names of the same room
+using namespace emulator;  // the definitions below are the C names of the same room
 
 aclError aclmdlLoadFromFile(const char* model_path, uint32_t* model_id) {
   return exported(__func__, [&] {

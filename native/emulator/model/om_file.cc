@@ -119,14 +119,14 @@ std::shared_ptr<const OmBytes> OmBytes::read(const std::filesystem::path& path) 
   std::ifstream file(path, std::ios::binary);
   if (error || !file) throw OmError(OmFault::unreadable, "model file " + path.string() + " cannot be read");
   if (size == 0) throw OmError(OmFault::unreadable, "model file " + path.string() + " is empty");
-  const std::shared_ptr<OmBytes> bytes(new OmBytes(size));  // NOLINT: the constructor is private to force the checks
+  const auto bytes = std::make_shared<OmBytes>(size);
   file.read(reinterpret_cast<char*>(bytes->data_), static_cast<std::streamsize>(size));
   if (!file) throw OmError(OmFault::unreadable, "model file " + path.string() + " cannot be read to its end");
   return bytes;
 }
 
 std::shared_ptr<const OmBytes> OmBytes::copy(const void* data, size_t size) {
-  const std::shared_ptr<OmBytes> bytes(new OmBytes(size));  // NOLINT: as above
+  const auto bytes = std::make_shared<OmBytes>(size);
   std::memcpy(bytes->data_, data, size);
   return bytes;
 }

@@ -36,6 +36,9 @@ class OmBytes {
   // Throws OmError (unreadable) when the file is missing, unreadable or empty.
   static std::shared_ptr<const OmBytes> read(const std::filesystem::path& path);
   static std::shared_ptr<const OmBytes> copy(const void* data, size_t size);
+
+  // For those two: `size` bytes, not yet set.
+  explicit OmBytes(size_t size);
   ~OmBytes();
   OmBytes(const OmBytes&) = delete;
   OmBytes& operator=(const OmBytes&) = delete;
@@ -43,8 +46,6 @@ class OmBytes {
   std::span<const std::byte> all() const { return {data_, size_}; }
 
  private:
-  explicit OmBytes(size_t size);
-
   std::byte* data_;
   size_t size_;
 };
