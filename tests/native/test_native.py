@@ -33,6 +33,7 @@ def test_the_rooms_native_tests_pass(room: str, models: Path) -> None:
         # survive a program that unloads libraries, as that of `acl` does.
         "TBB_ENABLE_SANITIZERS": "1",
         "ASAN_OPTIONS": "detect_leaks=0" if room == "acl" else "",
+        "TSAN_OPTIONS": f"suppressions={Path(__file__).with_name('tsan.supp')}",
     }
     done = subprocess.run([program], env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-8000:]

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -71,7 +72,7 @@ core::Status QueuedCompletion::receive(std::span<const core::OutputView> outputs
       request_.outputs.push_back({{output.shape().begin(), output.shape().end()}, nullptr, total_bytes, bytes});
       total_bytes += bytes;
     }
-    const std::shared_ptr<std::byte[]> block(new std::byte[total_bytes]);  // make_shared would zero it first
+    const auto block = std::make_shared_for_overwrite<std::byte[]>(total_bytes);
     for (size_t i = 0; i < outputs.size(); ++i) {
       outputs[i].copy_to(block.get() + request_.outputs[i].offset);
       request_.outputs[i].block = block;
