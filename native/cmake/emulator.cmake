@@ -19,11 +19,13 @@ file(GLOB atc_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/emulator/atc
 add_executable(atc ${atc_sources})
 target_link_libraries(atc PRIVATE emulator_model)
 
-# OpenVINO is found beside an installed package, in the environment of an editable one, or where it was built against.
+# At run time OpenVINO is found beside an installed package or, for an editable one, in its environment; never in the
+# folder of an isolated build, which anyone may make anew.
 execute_process(
   COMMAND ${Python_EXECUTABLE} -c "import sysconfig; print(sysconfig.get_path('purelib'))"
   OUTPUT_VARIABLE site_packages OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 set_target_properties(ascendcl atc PROPERTIES
   LIBRARY_OUTPUT_DIRECTORY ${NPUSERVE_PACKAGE_DIR}/_emulator
   RUNTIME_OUTPUT_DIRECTORY ${NPUSERVE_PACKAGE_DIR}/_emulator
-  BUILD_RPATH "$ORIGIN/../../openvino/libs;${site_packages}/openvino/libs;${openvino_package}/libs")
+  BUILD_WITH_INSTALL_RPATH ON
+  INSTALL_RPATH "$ORIGIN/../../openvino/libs;${site_packages}/openvino/libs")
