@@ -15,6 +15,14 @@ int64_t element_count(std::span<const int64_t> shape) {
   return count;
 }
 
+size_t byte_count(std::span<const int64_t> shape, size_t element_bytes) {
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(static_cast<size_t>(element_count(shape)), element_bytes, &bytes)) {
+    throw std::invalid_argument("shape " + format_shape(shape) + " has more bytes than 64 bits count");
+  }
+  return bytes;
+}
+
 std::string format_shape(std::span<const int64_t> shape) {
   std::string text = "[";
   for (const int64_t dim : shape) {

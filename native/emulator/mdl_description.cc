@@ -284,6 +284,8 @@ aclError aclmdlGetInputDynamicDims(const aclmdlDesc* model_desc, size_t index, a
     for (size_t i = 0; i < metadata.gears.size(); ++i) {
       dims[i] = {};
       for (const Shape& shape : metadata.gears[i].input_shapes) {
+        require(shape.size() <= ACL_MAX_DIM_CNT - dims[i].dimCount, ACL_ERROR_INVALID_PARAM,
+                "the inputs have more axes together than aclmdlIODims has room for");
         std::copy(shape.begin(), shape.end(), dims[i].dims + dims[i].dimCount);
         dims[i].dimCount += shape.size();
       }

@@ -37,6 +37,16 @@ void check_count(const char* role, size_t given, size_t needed) {
                                    ", the model needs " + std::to_string(needed));
 }
 
+// Whether the buffer, and what the device may touch behind it, lies within one live allocation. By subtraction: a size
+// that a program got wrong may be close to 2^64.
+bool fits_in_block(const DataBuffer& buffer) {
+  const std::optional<Block> block = find_block(buffer.data);
+  if (!block) return false;
+  const auto offset = static_cast<size_t>(static_cast<const std::byte*>(buffer.data) - block->base);
+  if (offset > block->bytes || buffer.size > block->bytes - offset) return false;
+  return (buffer.size + 31) / 32 * 32 + 32 <= block->usable_bytes - offset;
+}
+
 // Device memory only, 64-byte aligned, with room for the 32 bytes that the device may touch behind a tensor.
 Pin pin_tensor(const std::string& name, const DataBuffer& buffer, size_t needed) {
   if (buffer.data == nullptr) refuse(ACL_ERROR_INVALID_PARAM, name + ": the address is NULL");
@@ -47,11 +57,7 @@ Pin pin_tensor(const std::string& name, const DataBuffer& buffer, size_t needed)
     refuse(ACL_ERROR_GE_FAILURE, "E13025: " + name + " has a buffer of " + std::to_string(buffer.size) +
                                      " bytes, the model needs " + std::to_string(needed));
   }
-  const std::optional<Block> block = find_block(buffer.data);
-  const size_t padded = (buffer.size + 31) / 32 * 32 + 32;
-  const auto* begin = static_cast<const std::byte*>(buffer.data);
-  if (!block || begin + buffer.size > block->base + block->bytes ||
-      begin + padded > block->base + block->usable_bytes) {
+  if (!fits_in_block(buffer)) {
     refuse(ACL_ERROR_INVALID_PARAM,
            name + ": " + std::to_string(buffer.size) +
                " bytes (and the padding up to the next multiple of 32, plus 32) are not within one live allocation");
@@ -59,7 +65,9 @@ Pin pin_tensor(const std::string& name, const DataBuffer& buffer, size_t needed)
   if (reinterpret_cast<uintptr_t>(buffer.data) % kAlignment != 0) {
     refuse(ACL_ERROR_RT_ADDR_UNALIGNED, name + ": a tensor's address must be a multiple of 64");
   }
-  return pin(buffer.data, buffer.size);
+  Pin held = pin(buffer.data, buffer.size);
+  if (!held) refuse(ACL_ERROR_INVALID_PARAM, name + ": its memory has just been freed");
+  return held;
 }
 
 void check_overlap(const std::vector<Span>& outputs, const std::vector<Span>& all) {

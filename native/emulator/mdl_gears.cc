@@ -82,7 +82,7 @@ void set_gear(const Target& target, std::vector<int64_t> values) {
 std::vector<int64_t> dynamic_values(const Metadata& model, const aclmdlIODims& dims) {
   std::vector<int64_t> declared;
   for (const Port& input : model.inputs) declared.insert(declared.end(), input.dims.begin(), input.dims.end());
-  if (dims.dimCount != declared.size()) {
+  if (dims.dimCount != declared.size() || declared.size() > ACL_MAX_DIM_CNT) {
     refuse(ACL_ERROR_GE_DYNAMIC_INPUT_LENGTH_INVALID, "the dims have " + std::to_string(dims.dimCount) +
                                                           " axes, the inputs together have " +
                                                           std::to_string(declared.size()));

@@ -29,7 +29,7 @@ core::Status guarded(Step step) noexcept {
 }
 
 size_t bytes_of(const core::TensorSpec& spec, const core::Shape& shape) {
-  return static_cast<size_t>(core::element_count(shape)) * core::dtype_size_bytes(spec.dtype);
+  return core::byte_count(shape, core::dtype_size_bytes(spec.dtype));
 }
 
 }  // namespace
@@ -43,8 +43,9 @@ AclExecutor::AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std
 }
 
 AclExecutor::~AclExecutor() {
-  // Without the context nothing can be released; each release that fails is counted by the runtime.
-  (void)attach();
+  // Without the context nothing can be released; each release that fails is counted by the runtime. After a warm-up
+  // that failed, work may still be queued on what is about to be given back.
+  if (attach().ok()) (void)settle();
 }
 
 // What the outputs are at each gear is told for the gear that was set last.

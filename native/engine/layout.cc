@@ -27,8 +27,10 @@ Layout::Layout(core::Signature signature, int64_t max_batch_size,
     : signature_(std::move(signature)),
       max_batch_size_(max_batch_size),
       variable_output_axes_(std::move(variable_output_axes)),
-      length_axis_(find_length_axis()) {
+      length_axis_(find_length_axis()),
+      tied_axes_(find_tied_axes()) {
   if (signature_.gears.empty()) refuse("the model has no gear");
+  check_sizes();
   if (max_batch_size_ < 0) refuse("max_batch_size is " + std::to_string(max_batch_size_) + ", must be 0 or more");
   check_max_batch_size();
   check_outputs();
@@ -42,6 +44,46 @@ std::optional<Layout::Axis> Layout::find_length_axis() const {
     }
   }
   return std::nullopt;
+}
+
+// What is computed with a gear's sizes from here on cannot overflow.
+void Layout::check_sizes() const {
+  for (const core::Gear& gear : signature_.gears) {
+    for (size_t i = 0; i < signature_.inputs.size(); ++i) {
+      (void)core::byte_count(gear.input_shapes[i], core::dtype_size_bytes(signature_.inputs[i].dtype));
+    }
+    for (size_t i = 0; i < signature_.outputs.size(); ++i) {
+      (void)core::byte_count(gear.output_shapes[i], core::dtype_size_bytes(signature_.outputs[i].dtype));
+    }
+  }
+}
+
+// Whether the gears give both axes one size, as they do for the lengths of token ids and their mask.
+bool Layout::always_equal(const Axis& a, const Axis& b) const {
+  return std::ranges::all_of(signature_.gears, [&](const core::Gear& gear) {
+    return gear.input_shapes[a.input][a.axis] == gear.input_shapes[b.input][b.axis];
+  });
+}
+
+std::vector<std::pair<Layout::Axis, Layout::Axis>> Layout::find_tied_axes() const {
+  std::vector<std::pair<Axis, Axis>> tied;
+  if (!batched()) return tied;  // shapes are those of a gear, exactly
+  std::vector<Axis> firsts;
+  for (size_t input = 0; input < signature_.inputs.size(); ++input) {
+    const core::Shape& shape = signature_.inputs[input].shape;
+    for (size_t axis = 1; axis < shape.size(); ++axis) {
+      if (shape[axis] != -1) continue;
+      const Axis here{input, axis};
+      const auto first = std::ranges::find_if(
+          firsts, [&](const Axis& other) { return other.input != input && always_equal(other, here); });
+      if (first == firsts.end()) {
+        firsts.push_back(here);
+      } else {
+        tied.emplace_back(*first, here);
+      }
+    }
+  }
+  return tied;
 }
 
 void Layout::check_max_batch_size() const {
@@ -107,6 +149,19 @@ void Layout::check(const core::Request& request) const {
   for (size_t i = 0; i < count; ++i) check_input(request.inputs[i], signature_.inputs[i], request.rows);
 }
 
+std::string Layout::disagreement(std::span<const core::TensorView> inputs) const {
+  const auto differ = std::ranges::find_if(tied_axes_, [&](const std::pair<Axis, Axis>& tied) {
+    return inputs[tied.first.input].shape[tied.first.axis] != inputs[tied.second.input].shape[tied.second.axis];
+  });
+  if (differ == tied_axes_.end()) return {};
+  const auto told = [&](const Axis& axis) {
+    return quoted(signature_.inputs[axis.input].name) + " of shape " + core::format_shape(inputs[axis.input].shape);
+  };
+  return "inputs " + told(differ->first) + " and " + told(differ->second) +
+         " disagree: the model was compiled for equal sizes of axis " + std::to_string(differ->first.axis) +
+         " and axis " + std::to_string(differ->second.axis);
+}
+
 void Layout::check_input(const core::TensorView& input, const core::TensorSpec& spec, int64_t rows) const {
   const auto fits = [&] {
     if (input.shape.size() != spec.shape.size()) return false;
@@ -123,7 +178,7 @@ void Layout::check_input(const core::TensorView& input, const core::TensorSpec& 
     refuse("input " + quoted(spec.name) + ": expected shape " + core::format_shape(expected) + ", got " +
            core::format_shape(input.shape));
   }
-  const size_t bytes = static_cast<size_t>(core::element_count(input.shape)) * core::dtype_size_bytes(spec.dtype);
+  const size_t bytes = core::byte_count(input.shape, core::dtype_size_bytes(spec.dtype));
   if (input.size_bytes != bytes) {
     refuse("input " + quoted(spec.name) + ": expected " + std::to_string(bytes) + " bytes, got " +
            std::to_string(input.size_bytes));
@@ -134,7 +189,7 @@ void Layout::gather(std::span<const core::Request> requests, size_t gear, const 
   for (size_t i = 0; i < signature_.inputs.size(); ++i) {
     const core::Shape& room = signature_.gears[gear].input_shapes[i];
     const size_t element_bytes = core::dtype_size_bytes(signature_.inputs[i].dtype);
-    const size_t bytes = static_cast<size_t>(core::element_count(room)) * element_bytes;
+    const size_t bytes = core::byte_count(room, element_bytes);
     const size_t row_bytes = batched() ? bytes / static_cast<size_t>(room[0]) : bytes;
     std::byte* to = buffers.inputs[i].data();
     std::byte* const end = to + bytes;

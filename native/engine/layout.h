@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/request.h"
@@ -29,6 +31,10 @@ class Layout {
   // a gear holds the request is not asked here.
   void check(const core::Request& request) const;
 
+  // Says which inputs contradict each other: two variable axes of one size in every gear must have one in a request.
+  // Empty if none do. REQUIRES: checked inputs.
+  std::string disagreement(std::span<const core::TensorView> inputs) const;
+
   // Writes the requests' rows one after another, each padded with zeros to the gear's row, then rows of zeros.
   // REQUIRES: checked requests, which the gear holds.
   void gather(std::span<const core::Request> requests, size_t gear, const SlotBuffers& buffers) const;
@@ -42,16 +48,20 @@ class Layout {
     size_t axis;
   };
 
+  void check_sizes() const;
   void check_max_batch_size() const;
   void check_outputs() const;
   void check_variable_axis(size_t output, int64_t axis) const;
   void check_input(const core::TensorView& input, const core::TensorSpec& spec, int64_t rows) const;
   std::optional<Axis> find_length_axis() const;
+  bool always_equal(const Axis& a, const Axis& b) const;
+  std::vector<std::pair<Axis, Axis>> find_tied_axes() const;
 
   core::Signature signature_;
   int64_t max_batch_size_;
   std::vector<std::vector<int64_t>> variable_output_axes_;
   std::optional<Axis> length_axis_;
+  std::vector<std::pair<Axis, Axis>> tied_axes_;
 };
 
 }  // namespace npuserve::engine

@@ -64,6 +64,10 @@ Model::~Model() { close(); }
 
 void Model::submit(core::Request request) {
   layout_.check(request);
+  if (std::string disagreement = layout_.disagreement(request.inputs); !disagreement.empty()) {
+    request.completion->complete({core::StatusCode::kInvalidArgument, std::move(disagreement)});
+    return;
+  }
   const int64_t capacity_rows = gears_.most_rows(request.inputs);
   if (capacity_rows < request.rows) {
     request.completion->complete({core::StatusCode::kInvalidArgument, gears_.refusal(request.rows, request.inputs)});

@@ -35,7 +35,8 @@ class Model final : public core::Sink {
   // Closes.
   ~Model() override;
 
-  // A request that no gear holds is answered INVALID_ARGUMENT; a full queue or a closed model, UNAVAILABLE.
+  // A request whose inputs disagree, or that no gear holds, is answered INVALID_ARGUMENT; a full queue or a closed
+  // model, UNAVAILABLE.
   void submit(core::Request request) override;
   bool cancel(uint64_t token) override;
 

@@ -13,7 +13,8 @@ namespace {
 void check_soc_version(const std::string& value) {
   static const std::regex chips(
       "Ascend(910(A|B|ProA|ProB|PremiumA|B1|B2|B2C|B3|B4|B4-1|_93[0-9]{2})|310|310P[1-7]|310B[1-4]|950[A-Za-z0-9_]*)");
-  if (!std::regex_match(value, chips)) {
+  constexpr size_t kLongestName = 64;  // the match recurses by character
+  if (value.size() > kLongestName || !std::regex_match(value, chips)) {
     invalid_value("soc_version", value,
                   "It must name a chip as 'Ascend' and the name that npu-smi shows: Ascend910B3.");
   }

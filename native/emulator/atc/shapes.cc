@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <limits>
 #include <set>
 
 #include "emulator/atc/failure.h"
@@ -12,6 +14,7 @@ namespace {
 
 constexpr size_t kMinGears = 2;
 constexpr size_t kMaxGears = 100;
+constexpr size_t kMaxAxes = 128;  // ACL_MAX_DIM_CNT: a gear is the shapes of all inputs in one aclmdlIODims
 
 int64_t parse_axis(const std::string& text, const std::string& part, bool with_gears) {
   if (part.find('~') != std::string::npos) {
@@ -63,7 +66,9 @@ int64_t parse_gear_value(const std::string& flag, const std::string& text, const
     throw Failure("E10003",
                   "Value [" + text + "] for parameter [--" + flag + "] is invalid: [" + part + "] is not a number.");
   }
-  if (*value <= 0) throw Failure("E10038", "Gear value [" + part + "] of [--" + flag + "] must be positive.");
+  if (*value <= 0 || *value > std::numeric_limits<int32_t>::max()) {
+    throw Failure("E10038", "Gear value [" + part + "] of [--" + flag + "] must be positive and fit 32 bits.");
+  }
   return *value;
 }
 
@@ -105,8 +110,15 @@ void check_batch_axes(const std::vector<InputShape>& inputs) {
 
 void check_dims_axes(const std::vector<InputShape>& inputs, size_t values) {
   size_t axes = 0;
+  size_t all = 0;
   for (const InputShape& input : inputs) {
+    all += input.dims.size();
     axes += static_cast<size_t>(std::count(input.dims.begin(), input.dims.end(), -1));
+  }
+  if (all > kMaxAxes) {
+    throw Failure("E10055", "The inputs have " + std::to_string(all) +
+                                " axes together; with [--dynamic_dims] at most " + std::to_string(kMaxAxes) +
+                                " can be described.");
   }
   if (axes == 0) throw Failure("E10040", "No input has a -1 axis, which [--dynamic_dims] needs.");
   if (axes != values) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 
 namespace emulator {
 namespace {
@@ -47,7 +48,11 @@ size_t byte_size(Element element) { return row(element).type.size(); }
 
 size_t byte_size(Element element, const Shape& shape) {
   size_t bytes = byte_size(element);
-  for (const int64_t axis : shape) bytes *= static_cast<size_t>(axis);
+  for (const int64_t axis : shape) {
+    if (__builtin_mul_overflow(bytes, static_cast<size_t>(axis), &bytes)) {
+      throw std::overflow_error("a tensor's shape has more bytes than 64 bits count");
+    }
+  }
   return bytes;
 }
 

@@ -104,7 +104,7 @@ void submit(const ModelHandle& handle, uint64_t token, const py::sequence& input
   core::Request request{
       .token = token, .inputs = {}, .rows = rows, .arrival_ns = core::steady_now_ns(), .completion = {}};
   LentBuffers lent;
-  for (const py::handle input : inputs) request.inputs.push_back(view_of(input, lent));
+  for (const py::object input : inputs) request.inputs.push_back(view_of(input, lent));
   request.completion = std::make_unique<QueuedCompletion>(handle.completions(), token, std::move(lent));
   const py::gil_scoped_release release;
   handle.model().submit(std::move(request));
