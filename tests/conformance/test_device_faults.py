@@ -36,6 +36,8 @@ def test_a_failed_execution_fails_its_request_alone(
         server.signal()
         assert server.wait() == 0
     assert [(error.code(), said in str(error.details())) for error in failures] == [(code, True)]
+    if code is grpc.StatusCode.INTERNAL:
+        assert any("'pair' failed" in line and said in line for line in server.lines), "".join(server.lines)
 
 
 def test_a_model_that_does_not_fit_the_device_is_refused_with_the_size(tmp_path: Path) -> None:

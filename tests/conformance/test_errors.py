@@ -394,6 +394,29 @@ def test_a_sequence_longer_than_any_gear_is_an_invalid_argument_that_names_the_l
     assert "17" in text
 
 
+def test_inputs_that_disagree_on_a_length_are_refused_and_not_padded_to_one(channel: grpc.Channel) -> None:
+    request = Request(model_name="tokens")
+    for name, length in (("input_ids", 4), ("attention_mask", 5)):
+        request.inputs.add(name=name, datatype="INT64", shape=(1, length))
+        request.raw_input_contents.append(bytes(8 * length))
+    code, text = refusal(channel, request)
+    assert code == "INVALID_ARGUMENT"
+    assert "'input_ids' of shape [1,4]" in text
+    assert "'attention_mask' of shape [1,5]" in text
+
+
+def test_a_refusal_that_quotes_a_very_long_name_still_arrives(channel: grpc.Channel) -> None:
+    code, text = refusal(channel, pair_request(model_name="é" * 20_000))
+    assert code == "NOT_FOUND"
+    assert text.startswith("Request for unknown model: 'ééé")
+
+
+def test_a_version_of_very_many_digits_is_no_version(channel: grpc.Channel) -> None:
+    code, text = refusal(channel, pair_request(model_version="9" * 5000))
+    assert code == "INVALID_ARGUMENT"
+    assert text.startswith("failed to get model version from specified version string '999")
+
+
 def test_after_every_refusal_the_server_still_answers(channel: grpc.Channel) -> None:
     for request, _ in INVALID.values():
         refusal(channel, request)

@@ -401,3 +401,28 @@ def test_inputs_can_become_half(acl: Acl, tmp_path: Path) -> None:
     assert np.all(total == 4)
     assert np.all(product == 3.75)
     model.unload()
+
+
+def test_a_gear_beyond_32_bits_is_refused(atc: Atc) -> None:
+    result = atc("--input_shape=input_ids:-1,8;attention_mask:-1,8", "--dynamic_batch_size=1,4294967297")
+    assert_fails(result, "E10038", "4294967297")
+
+
+def test_a_gear_whose_bytes_overflow_is_refused(tmp_path: Path) -> None:
+    dims = ["a", "b", "c"]
+    model = onnx_model(
+        [helper.make_node("Identity", ["x"], ["y"], name="identity")],
+        [graph_input("x", FLOAT, dims)],
+        [graph_input("y", FLOAT, dims)],
+    )
+    source = tmp_path / "identity.onnx"
+    onnx.save(model, str(source))
+    flags = ["--framework=5", f"--model={source}", f"--output={tmp_path / 'out'}", "--soc_version=Ascend910B3"]
+    gears = ["--input_format=ND", "--input_shape=x:-1,-1,-1", "--dynamic_dims=1,1,4;2097152,2097152,1048576"]
+    result = run_atc(*flags, *gears)
+    assert result.returncode == 255
+    assert "more bytes than 64 bits count" in result.stdout
+
+
+def test_a_chip_name_of_any_length_is_refused(atc: Atc) -> None:
+    assert_fails(atc("--soc_version=Ascend950" + 30_000 * "A"), "E10001", "soc_version")

@@ -335,3 +335,18 @@ def test_waiting_ends_at_its_timeout_and_refuses_nonsense() -> None:
     queue.close()
     with pytest.raises(ValueError, match="closed"):
         queue.wait(0)
+
+
+def test_python_goes_on_while_the_device_works(runtime: _engine.Runtime, models: Path) -> None:
+    session = Session(runtime, models / "identity_b8.om", options(max_queue_delay_us=300_000))
+    try:
+        session.submit(1, np.ones((1, 4), np.float32))
+        counted = 0
+        waiting = threading.Thread(target=session.completions.wait, args=(60,))
+        waiting.start()
+        while waiting.is_alive():  # a wait that held the interpreter's lock would let nothing be counted
+            counted += 1
+        assert counted > 1000
+        assert session.collect(1)[1].status == OK
+    finally:
+        session.close()

@@ -70,3 +70,25 @@ def test_failing_the_nth_call_for_every_n_answers_each_request_once(models: Path
     # Loading warms up four gears; serving makes at least one call a batch.
     assert int(found[1]) >= 4
     assert int(found[2]) >= 3
+
+
+LOAD = """
+import sys
+from npuserve import _engine
+from support.emulator import LIBRARY
+from support.engine_session import options
+
+runtime = _engine.Runtime([[str(LIBRARY)]])
+try:
+    _engine.Model(runtime, sys.argv[1], options(), _engine.CompletionQueue())
+except _engine.AclError as error:
+    print(error.call, error.code, *runtime.failed_releases)
+"""
+
+
+def test_a_warm_up_that_fails_gives_everything_back(models: Path) -> None:
+    search = os.pathsep.join([str(ROOT / "server"), str(ROOT / "tests")])
+    faults = {"PYTHONPATH": search, "NPUSERVE_EMULATOR_FAULTS": "aclrtMemcpyAsync:2:507013"}
+    command = [sys.executable, "-c", LOAD, str(models / "identity_b8.om")]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ, **faults})
+    assert said.stdout.split() == ["aclrtMemcpyAsync", "507013", "0"]

@@ -129,6 +129,9 @@ void check(const Metadata& metadata) {
             shapes_are_static(each.output_shapes);
   }
   if (!sound) throw std::runtime_error("the model's metadata contradicts itself");
+  // Throw if a gear's bytes overflow.
+  for (size_t i = 0; i < metadata.inputs.size(); ++i) (void)metadata.input_bytes(i);
+  for (size_t i = 0; i < metadata.outputs.size(); ++i) (void)metadata.output_bytes(i);
 }
 
 size_t largest(const std::vector<Gear>& gears, const std::function<size_t(const Gear&)>& bytes) {
@@ -141,7 +144,7 @@ size_t largest(const std::vector<Gear>& gears, const std::function<size_t(const 
 
 size_t Metadata::largest_gear() const {
   const auto product = [](const Gear& each) {
-    return std::accumulate(each.values.begin(), each.values.end(), int64_t{1}, std::multiplies<>());
+    return std::accumulate(each.values.begin(), each.values.end(), 1.0, std::multiplies<>());  // 64 bits may overflow
   };
   const auto found = std::max_element(
       gears.begin(), gears.end(), [&](const Gear& left, const Gear& right) { return product(left) < product(right); });
@@ -159,6 +162,7 @@ size_t Metadata::output_bytes(size_t index) const {
 }
 
 std::vector<std::byte> encode(const Metadata& metadata) {
+  check(metadata);
   Writer writer;
   fields(writer, metadata);
   return writer.take();

@@ -25,7 +25,7 @@ def read_model_config(path: Path) -> ModelConfig:
         message = f"failed to open text file for read {path}: {error.strerror}"
         raise ServeError(StatusCode.INTERNAL, message) from error
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, column = _position(content[: error.start])
         found = f"byte 0x{content[error.start]:02x}"

@@ -52,7 +52,7 @@ class AscendBackend:
         options = _options(config.name, batching_options(config, signature, device_count=runtime.device_count))
         with _load_errors(path):
             model = await asyncio.to_thread(_engine.Model, runtime, str(path), options, self._router.queue)
-        return AscendExecutor(model, signature, self._router)
+        return AscendExecutor(config.name, model, signature, self._router)
 
     async def close(self) -> None:
         """Finalize AscendCL. Every executor must be closed."""
@@ -81,7 +81,8 @@ class AscendBackend:
 class AscendExecutor:
     """One OM model version: the native queue, batcher and instances behind the Executor interface."""
 
-    def __init__(self, model: _engine.Model, signature: ModelSignature, router: CompletionRouter) -> None:
+    def __init__(self, name: str, model: _engine.Model, signature: ModelSignature, router: CompletionRouter) -> None:
+        self._name = name
         self._model = model
         self._signature = signature
         self._router = router
@@ -101,6 +102,8 @@ class AscendExecutor:
             lambda token: self._model.submit(token, arguments, rows), self._model.cancel
         )
         if completion.status:
+            if completion.status == StatusCode.INTERNAL:
+                _log.error("model '%s' failed: %s", self._name, completion.message)
             raise ServeError(StatusCode(completion.status), completion.message)
         return [
             Tensor(spec.name, spec.dtype, output.shape, memoryview(output))

@@ -8,6 +8,7 @@ from npuserve.core.errors import invalid
 from npuserve.repository.scan import MAX_VERSION
 
 _LEADING_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_MAX_DIGITS = len(str(MAX_VERSION))
 
 
 def select_versions(policy: ModelVersionPolicy, available: Collection[int]) -> tuple[int, ...]:
@@ -38,7 +39,8 @@ def parse_version(text: str) -> int | None:
     if not text:
         return None
     match = _LEADING_INTEGER.match(text)
-    version = int(match[1]) if match else None
+    # No number of more digits is a version, and Python refuses to read very long ones.
+    version = int(match[1]) if match and len(match[1].lstrip("+-").lstrip("0")) <= _MAX_DIGITS else None
     if version is None or not -MAX_VERSION - 1 <= version <= MAX_VERSION:
         raise invalid(
             f"failed to get model version from specified version string '{text}' (details: stol), version should be an "

@@ -27,6 +27,8 @@ _OPTIONS = [
     # Without this a second server could bind the same port and take half of the connections unnoticed.
     ("grpc.so_reuseport", 0),
 ]
+# gRPC's default limit for a header is 16 KiB; a character may take twelve bytes there, percent-encoded.
+_MESSAGE_CHARACTERS = 1000
 # How long connections may take to close once every call is answered.
 _CLOSE_SECONDS = 1.0
 
@@ -110,6 +112,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                     return response.SerializeToString()
             except Exception as error:
                 refusal = _refusal(method.path, error)
+            # The exception that abort raises keeps this frame alive until the next full garbage collection.
+            data = b""
             return await context.abort(*refusal)
 
         return serve
@@ -132,9 +136,16 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 def _refusal(path: str, error: Exception) -> tuple[grpc.StatusCode, str]:
     """Return what a failed call is answered with; only a ServeError tells the client its reason."""
     if isinstance(error, ServeError):
-        return _CODES[error.status], error.message
+        return _CODES[error.status], _shortened(error.message)
     _log.error("unexpected error in %s", path, exc_info=error)
     return grpc.StatusCode.INTERNAL, "unexpected error, see the server's log"
+
+
+def _shortened(message: str) -> str:
+    """Return the message within what a peer's header limit carries; a client's own long names may be quoted in it."""
+    if len(message) <= _MESSAGE_CHARACTERS:
+        return message
+    return message[: _MESSAGE_CHARACTERS - 1] + "…"
 
 
 async def _refuse_unknown(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:

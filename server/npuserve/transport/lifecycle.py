@@ -77,6 +77,7 @@ class Lifecycle:
     async def _serve(self, loading: asyncio.Task[None], signals: "_Signals") -> Ending:
         """Load and serve until the first signal comes, also while loading."""
         if not await _first_of(loading, signals.first):
+            _log.info("Signal received while loading: stopping")
             return Ending.CLEAN
         try:
             await loading
