@@ -25,6 +25,24 @@ def waiting(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def stuck(tmp_path: Path) -> Path:
+    """A repository whose model answers a lone request only after a minute: longer than any test of it takes."""
+    config = add_model(tmp_path, "waiting") / "config.pbtxt"
+    config.write_text(config.read_text().replace("500000", "60000000"))
+    return tmp_path
+
+
+def accepted_request(channel: grpc.Channel) -> "grpc.CallFuture[ModelInferResponse]":
+    """Send a request and return once the server, which reads a connection in order, has surely taken it up."""
+    call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
+    pending = call.future(pair_request(model_name="waiting"))
+    live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive", bytes, bytes)
+    for _ in range(3):
+        live(b"", timeout=20)
+    return pending
+
+
 def run(*arguments: str | Path, **changes: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command(*arguments), capture_output=True, text=True, env=environment(**changes), timeout=60, check=False
@@ -80,28 +98,22 @@ def test_an_idle_server_stops_at_once_with_code_0(waiting: Path) -> None:
         assert time.monotonic() - begun < 5
 
 
-def test_a_budget_that_runs_out_ends_the_server_with_code_1(waiting: Path) -> None:
-    with serving(waiting, "--exit-timeout-secs=0.1") as server, server.channel() as channel:
-        call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
-        pending = call.future(pair_request(model_name="waiting"))
-        time.sleep(0.2)
+def test_a_budget_that_runs_out_ends_the_server_with_code_1(stuck: Path) -> None:
+    with serving(stuck, "--exit-timeout-secs=0.1") as server, server.channel() as channel:
+        pending = accepted_request(channel)
         server.signal()
         assert server.wait() == 1
         assert pending.code() is grpc.StatusCode.UNAVAILABLE
     assert "failed to stop server: Internal - Exit timeout expired. Exiting immediately." in server.lines[-1]
 
 
-def test_a_second_signal_ends_the_server_at_once(waiting: Path) -> None:
-    with serving(waiting) as server, server.channel() as channel:
-        call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
-        pending = call.future(pair_request(model_name="waiting"))
-        time.sleep(0.1)
-        begun = time.monotonic()
+def test_a_second_signal_ends_the_server_without_the_rest_of_its_budget(stuck: Path) -> None:
+    with serving(stuck, "--exit-timeout-secs=600") as server, server.channel() as channel:
+        pending = accepted_request(channel)
         server.signal()
-        time.sleep(0.1)
+        server.wait_for_line("Signal received")
         server.signal()
         assert server.wait() == 1
-        assert time.monotonic() - begun < 0.45
         assert pending.code() is grpc.StatusCode.UNAVAILABLE
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,13 @@ class Server:
         code = self.process.wait(seconds)
         self._reader.join()
         return code
+
+    def wait_for_line(self, text: str, seconds: float = 20) -> None:
+        """Return when the log says so."""
+        until = time.monotonic() + seconds
+        while not any(text in line for line in self.lines):
+            assert time.monotonic() < until, f"{text!r} is not in the log:\n" + "".join(self.lines)
+            time.sleep(0.01)
 
     def close(self) -> None:
         if self.process.poll() is None:

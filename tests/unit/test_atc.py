@@ -426,3 +426,19 @@ def test_a_gear_whose_bytes_overflow_is_refused(tmp_path: Path) -> None:
 
 def test_a_chip_name_of_any_length_is_refused(atc: Atc) -> None:
     assert_fails(atc("--soc_version=Ascend950" + 30_000 * "A"), "E10001", "soc_version")
+
+
+def test_more_axes_than_a_gear_can_describe_are_refused(tmp_path: Path) -> None:
+    names = [f"x{index}" for index in range(43)]
+    model = onnx_model(
+        [helper.make_node("Identity", [name], [f"y_{name}"], name=name) for name in names],
+        [graph_input(name, FLOAT, [name, 1, 1]) for name in names],
+        [graph_input(f"y_{name}", FLOAT, [name, 1, 1]) for name in names],
+    )
+    source = tmp_path / "wide.onnx"
+    onnx.save(model, str(source))
+    shapes = ";".join(f"{name}:-1,1,1" for name in names)
+    gears = ";".join(",".join([rows] * len(names)) for rows in ("1", "2"))
+    flags = ["--framework=5", f"--model={source}", f"--output={tmp_path / 'out'}", "--soc_version=Ascend910B3"]
+    result = run_atc(*flags, "--input_format=ND", f"--input_shape={shapes}", f"--dynamic_dims={gears}")
+    assert_fails(result, "E10055", "129 axes")

@@ -337,7 +337,7 @@ def test_waiting_ends_at_its_timeout_and_refuses_nonsense() -> None:
         queue.wait(0)
 
 
-def test_python_goes_on_while_the_device_works(runtime: _engine.Runtime, models: Path) -> None:
+def test_waiting_for_a_completion_leaves_python_running(runtime: _engine.Runtime, models: Path) -> None:
     session = Session(runtime, models / "identity_b8.om", options(max_queue_delay_us=300_000))
     try:
         session.submit(1, np.ones((1, 4), np.float32))
@@ -350,3 +350,22 @@ def test_python_goes_on_while_the_device_works(runtime: _engine.Runtime, models:
         assert session.collect(1)[1].status == OK
     finally:
         session.close()
+
+
+class MadeOnDemand:
+    """A sequence that holds none of its items: each is made when it is asked for."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> tuple[bytes, tuple[int, int]]:
+        if index > 0:
+            raise IndexError(index)
+        return np.arange(4, dtype=np.float32).tobytes(), (1, 4)
+
+
+def test_inputs_may_be_made_while_they_are_read(open_model: Opener) -> None:
+    session = open_model("identity_b8")
+    session.model.submit(1, MadeOnDemand(), 1)  # type: ignore[arg-type]  # the protocol, not the class, is what counts
+    completion = session.collect(1)[1]
+    assert np.frombuffer(memoryview(completion.outputs[0]), np.float32).tolist() == [0, 1, 2, 3]

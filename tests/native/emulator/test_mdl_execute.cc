@@ -116,6 +116,8 @@ TEST_CASE("buffers outside one live allocation, misaligned, or overlapping are r
   void* const block = model.outputs.address(0);
   aclUpdateDataBuffer(model.outputs.buffer(0), block, 4096);
   CHECK(model.execute() == ACL_ERROR_INVALID_PARAM);
+  aclUpdateDataBuffer(model.outputs.buffer(0), block, SIZE_MAX - 63);
+  CHECK(model.execute() == ACL_ERROR_INVALID_PARAM);
   aclUpdateDataBuffer(model.outputs.buffer(0), static_cast<std::byte*>(block) + 32, 16);
   CHECK(model.execute() == ACL_ERROR_RT_ADDR_UNALIGNED);
   aclUpdateDataBuffer(model.outputs.buffer(0), model.inputs.address(0), 16);

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -182,5 +183,14 @@ class ManualExecutor final : public engine::Executor {
   std::vector<engine::SlotBuffers> buffers_;
   std::deque<Launched> running_;
 };
+
+// One executor an instance, all on the one device.
+inline std::vector<std::unique_ptr<engine::Executor>> manual_executors(ManualDevice& device,
+                                                                       const core::Signature& signature,
+                                                                       size_t slots = 2, size_t instances = 1) {
+  std::vector<std::unique_ptr<engine::Executor>> made;
+  for (size_t i = 0; i < instances; ++i) made.push_back(std::make_unique<ManualExecutor>(device, signature, slots));
+  return made;
+}
 
 }  // namespace testing

@@ -13,12 +13,11 @@
 #include "manual_executor.h"
 
 namespace core = npuserve::core;
-using npuserve::engine::Executor;
 using npuserve::engine::Model;
 using npuserve::engine::ModelOptions;
 using testing::Client;
+using testing::manual_executors;
 using testing::ManualDevice;
-using testing::ManualExecutor;
 using testing::tenfold;
 
 namespace {
@@ -28,13 +27,6 @@ ModelOptions options(int64_t max_batch_size, bool dynamic_batching = true) {
   made.batching.max_batch_size = max_batch_size;
   made.batching.dynamic_batching = dynamic_batching;
   made.variable_output_axes = {{1}};
-  return made;
-}
-
-std::vector<std::unique_ptr<Executor>> executors(ManualDevice& device, const core::Signature& signature,
-                                                 size_t slots = 2, size_t instances = 1) {
-  std::vector<std::unique_ptr<Executor>> made;
-  for (size_t i = 0; i < instances; ++i) made.push_back(std::make_unique<ManualExecutor>(device, signature, slots));
   return made;
 }
 
@@ -63,7 +55,7 @@ class Unbatched final : public core::Sink {
 
 TEST_CASE("a request comes back with its own rows and length, computed in a padded gear") {
   ManualDevice device;
-  Model model(options(4), executors(device, tenfold({{4, 8}})));
+  Model model(options(4), manual_executors(device, tenfold({{4, 8}})));
   Client client(model);
   const uint64_t token = client.send(2, 3);
   CHECK(client.is_right(token));
@@ -76,7 +68,7 @@ TEST_CASE("a request comes back with its own rows and length, computed in a padd
 
 TEST_CASE("nothing of an earlier batch is left in a slot's padding") {
   ManualDevice device;
-  Model model(options(4), executors(device, tenfold({{4, 4}}), 1));
+  Model model(options(4), manual_executors(device, tenfold({{4, 4}}), 1));
   Client client(model);
   CHECK(client.is_right(client.send(4, 4)));
   CHECK(client.is_right(client.send(1, 1)));
@@ -87,7 +79,7 @@ TEST_CASE("nothing of an earlier batch is left in a slot's padding") {
 
 TEST_CASE("a busy device gathers what comes; full batches are queued behind the running one") {
   ManualDevice device(false);
-  Model model(options(4), executors(device, tenfold({{1, 2}, {4, 2}})));
+  Model model(options(4), manual_executors(device, tenfold({{1, 2}, {4, 2}})));
   Client client(model);
   std::vector<uint64_t> tokens{client.send(1, 2)};
   device.await_launches(1);
@@ -107,7 +99,7 @@ TEST_CASE("a busy device gathers what comes; full batches are queued behind the 
 
 TEST_CASE("a growing batch starts when the device is idle") {
   ManualDevice device(false);
-  Model model(options(8), executors(device, tenfold({{8, 2}})));
+  Model model(options(8), manual_executors(device, tenfold({{8, 2}})));
   Client client(model);
   const uint64_t first = client.send(1, 2);
   device.await_launches(1);
@@ -124,7 +116,7 @@ TEST_CASE("a growing batch starts when the device is idle") {
 
 TEST_CASE("different lengths do not share a batch, and each runs in its cheapest gear") {
   ManualDevice device(false);
-  Model model(options(4), executors(device, tenfold({{4, 16}, {4, 4}})));
+  Model model(options(4), manual_executors(device, tenfold({{4, 16}, {4, 4}})));
   Client client(model);
   std::vector<uint64_t> tokens;
   for (const int64_t length : {4, 4, 5, 5, 16, 3}) tokens.push_back(client.send(1, length));
@@ -136,7 +128,7 @@ TEST_CASE("different lengths do not share a batch, and each runs in its cheapest
 
 TEST_CASE("batching off: each request is one execution, in order") {
   ManualDevice device;
-  Model model(options(4, false), executors(device, tenfold({{1, 2}, {4, 2}})));
+  Model model(options(4, false), manual_executors(device, tenfold({{1, 2}, {4, 2}})));
   Client client(model);
   for (int i = 0; i < 20; ++i) client.send(1 + i % 4, 2);
   CHECK(client.all_answered_once());
@@ -149,7 +141,7 @@ TEST_CASE("a model without a batch dimension takes exact shapes only") {
   ManualDevice device;
   ModelOptions unbatched = options(0, false);
   unbatched.variable_output_axes = {{}};
-  Model model(unbatched, executors(device, tenfold({{2, 4}, {3, 4}})));
+  Model model(unbatched, manual_executors(device, tenfold({{2, 4}, {3, 4}})));
   Unbatched sink(model);
   const auto send = [&](int64_t rows, int64_t length) {
     Client client(sink);
@@ -162,7 +154,7 @@ TEST_CASE("a model without a batch dimension takes exact shapes only") {
 
 TEST_CASE("two instances work side by side on one queue") {
   ManualDevice device(false);
-  Model model(options(4), executors(device, tenfold({{4, 2}}), 2, 2));
+  Model model(options(4), manual_executors(device, tenfold({{4, 2}}), 2, 2));
   Client client(model);
   client.send(1, 2);
   device.await_launches(1);  // or the two would share a batch
@@ -177,7 +169,7 @@ TEST_CASE("a delayed batch runs when its delay is over, or at once when it is fu
   ManualDevice device;
   ModelOptions delayed = options(2);
   delayed.batching.max_queue_delay_ns = 20'000'000;
-  Model model(delayed, executors(device, tenfold({{2, 2}})));
+  Model model(delayed, manual_executors(device, tenfold({{2, 2}})));
   Client client(model);
   const int64_t sent_ns = core::steady_now_ns();
   CHECK(client.is_right(client.send(1, 2)));
@@ -190,7 +182,7 @@ TEST_CASE("a delayed batch runs when its delay is over, or at once when it is fu
 
 TEST_CASE("a request that no gear holds is refused, and is in no counter") {
   ManualDevice device;
-  Model model(options(4), executors(device, tenfold({{8, 8}, {2, 16}})));
+  Model model(options(4), manual_executors(device, tenfold({{8, 8}, {2, 16}})));
   Client client(model);
   const testing::Answer longer = client.answer(client.send(1, 17));
   CHECK(longer.status.code() == core::StatusCode::kInvalidArgument);
@@ -202,7 +194,7 @@ TEST_CASE("a request that no gear holds is refused, and is in no counter") {
 
 TEST_CASE("what does not fit the model is the sender's mistake") {
   ManualDevice device;
-  Model model(options(4), executors(device, tenfold({{4, 8}})));
+  Model model(options(4), manual_executors(device, tenfold({{4, 8}})));
   const auto submit = [&](std::vector<core::TensorView> inputs, int64_t rows) {
     model.submit(core::Request{.token = 1, .inputs = std::move(inputs), .rows = rows, .completion = nullptr});
   };
@@ -223,7 +215,7 @@ TEST_CASE("options that contradict the model or themselves are refused") {
   ManualDevice device;
   const auto refusal = [&](const ModelOptions& bad, const core::Signature& signature) -> std::string {
     try {
-      Model model(bad, executors(device, signature));
+      Model model(bad, manual_executors(device, signature));
     } catch (const std::invalid_argument& error) {
       return error.what();
     }

@@ -12,12 +12,11 @@
 
 namespace core = npuserve::core;
 using npuserve::engine::Counters;
-using npuserve::engine::Executor;
 using npuserve::engine::Model;
 using npuserve::engine::ModelOptions;
 using testing::Client;
+using testing::manual_executors;
 using testing::ManualDevice;
-using testing::ManualExecutor;
 using testing::tenfold;
 
 namespace {
@@ -32,11 +31,7 @@ ModelOptions options(int64_t max_queue_size = 0) {
 }
 
 std::unique_ptr<Model> make_model(ManualDevice& device, ModelOptions made = options(), size_t instances = 1) {
-  std::vector<std::unique_ptr<Executor>> executors;
-  for (size_t i = 0; i < instances; ++i) {
-    executors.push_back(std::make_unique<ManualExecutor>(device, tenfold({{4, 4}})));
-  }
-  return std::make_unique<Model>(std::move(made), std::move(executors));
+  return std::make_unique<Model>(std::move(made), manual_executors(device, tenfold({{4, 4}}), 2, instances));
 }
 
 }  // namespace

@@ -12,12 +12,11 @@
 
 namespace core = npuserve::core;
 using npuserve::engine::Counters;
-using npuserve::engine::Executor;
 using npuserve::engine::Model;
 using npuserve::engine::ModelOptions;
 using testing::Client;
+using testing::manual_executors;
 using testing::ManualDevice;
-using testing::ManualExecutor;
 using testing::tenfold;
 
 namespace {
@@ -29,11 +28,8 @@ std::unique_ptr<Model> make_model(ManualDevice& device, size_t instances, size_t
   ModelOptions made;
   made.batching = {.max_batch_size = 8, .dynamic_batching = true, .max_queue_delay_ns = delay_ns};
   made.variable_output_axes = {{1}};
-  std::vector<std::unique_ptr<Executor>> executors;
-  for (size_t i = 0; i < instances; ++i) {
-    executors.push_back(std::make_unique<ManualExecutor>(device, tenfold({{1, 4}, {8, 4}, {8, 16}}), slots));
-  }
-  return std::make_unique<Model>(std::move(made), std::move(executors));
+  return std::make_unique<Model>(std::move(made),
+                                 manual_executors(device, tenfold({{1, 4}, {8, 4}, {8, 16}}), slots, instances));
 }
 
 template <class Body>
