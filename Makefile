@@ -8,8 +8,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 CXX_FILES    = $(shell git ls-files 'native/*.h' 'native/*.cc' 'tests/native/*.h' 'tests/native/*.cc' 'benchmarks/*.cc')
 NATIVE_INPUT = $(shell find native proto tests/native -type f)
 CMAKE_TREE   = cmake -S native -G Ninja -DNPUSERVE_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
-# Debian packages: the framework of the native tests, and what the real perf_analyzer links.
-SYSTEM_PACKAGES = doctest-dev libb64-0d
+# Debian packages: HTTP/2 and compression, the framework of the native tests, what the real perf_analyzer links, h2load.
+SYSTEM_PACKAGES = libnghttp2-dev zlib1g-dev doctest-dev libb64-0d nghttp2-client
 # On a terminal pip draws its own progress bars; in a log they are noise.
 PIP_FLAGS = --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
@@ -90,4 +90,4 @@ bench-%: setup
 	@$(BIN)/python -m benchmarks.$*.run
 
 clean:
-	rm -rf build server/npuserve/_emulator server/npuserve/_engine*.so server/npuserve/_proto/*_pb2.py*
+	rm -rf build server/npuserve/_emulator server/npuserve/_engine*.so server/npuserve/_wire*.so server/npuserve/_proto/*_pb2.py*

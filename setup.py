@@ -38,4 +38,7 @@ class CMakeBuild(build_ext):
         """Nothing to copy: an editable build already wrote into the source tree."""
 
 
-setup(ext_modules=[Extension("npuserve._engine", sources=[])], cmdclass={"build_ext": CMakeBuild})
+setup(
+    ext_modules=[Extension("npuserve._engine", sources=[]), Extension("npuserve._wire", sources=[])],
+    cmdclass={"build_ext": CMakeBuild},
+)

@@ -29,6 +29,8 @@ add_partial_acl(acl_without_malloc aclrtMalloc NPUSERVE_STUB_WITHOUT_MALLOC)
 add_partial_acl(acl_without_load aclmdlLoadFromFile NPUSERVE_STUB_WITHOUT_LOAD)
 
 add_room_tests(engine npuserve_engine)
+# The engine is there to submit to: the two rooms themselves meet at core's types alone.
+add_room_tests(wire npuserve_wire npuserve_engine)
 if(NPUSERVE_EMULATOR)
   add_room_tests(emulator ascendcl emulator_model)
 endif()

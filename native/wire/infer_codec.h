@@ -1,0 +1,49 @@
+// From a ModelInferRequest to what a sink takes, and from what it gives to a ModelInferResponse.
+//
+// The same checks in the same order, with the same sentences, as the Python handlers make (npuserve.service.validate,
+// .parameters, .decode, .encode): a test sends both the same requests.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/status.h"
+#include "core/tensor_view.h"
+#include "wire/buffer.h"
+#include "wire/infer_request.h"
+#include "wire/model_interface.h"
+
+namespace npuserve::wire {
+
+enum class Verdict {
+  kReady,    // submit it
+  kRefused,  // answer with `refusal`
+  kHandOn,   // it asks for what the handlers alone know: shared memory, classification
+};
+
+// A checked request. Inputs are views of the message, or of `converted` where typed contents had to be.
+struct InferPlan {
+  Verdict verdict = Verdict::kReady;
+  core::Status refusal;
+  std::vector<core::TensorView> inputs;  // in the signature's order, in the shapes that the model sees
+  int64_t rows = 1;
+  std::vector<Buffer> converted;
+  std::vector<bool> wanted;  // by position among the model's outputs; empty: all
+};
+
+// REQUIRES: the request was parsed, and its message outlives the plan. Throws std::bad_alloc.
+InferPlan check(const InferRequest& request, const ModelInterface& model);
+
+// "[request id: X] ", which leads the refusals that name the request.
+std::string id_prefix(std::string_view id);
+
+// The framed response: prefix, model, version, id and the wanted outputs as raw contents. Too large a response is a
+// refusal (`status`, INVALID_ARGUMENT) and an empty buffer. Throws std::bad_alloc.
+Buffer encode_response(const ModelInterface& model, std::string_view id, const std::vector<bool>& wanted,
+                       std::span<const core::OutputView> outputs, core::Status& status);
+
+}  // namespace npuserve::wire

@@ -1,0 +1,32 @@
+// What requests may name of a model, as its config declares it: the C++ side of npuserve.service.interface.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/shape.h"
+
+namespace npuserve::wire {
+
+// An input or output. The dims have no batch dimension if the model batches; -1 is variable. Requests and responses use
+// `dims`; `model_dims` is what the compiled model sees (the config's reshape), or the same.
+struct DeclaredTensor {
+  std::string name;
+  core::Dtype dtype = core::Dtype::kFp32;
+  core::Shape dims;
+  core::Shape model_dims;
+};
+
+struct ModelInterface {
+  std::string name;
+  std::string version;                  // as responses state it
+  int64_t max_batch_size = 0;           // 0: no batch dimension
+  std::vector<DeclaredTensor> inputs;   // in the config's order, in which refusals list them
+  std::vector<size_t> input_positions;  // where each of them stands in the signature, in whose order a sink takes them
+  std::vector<DeclaredTensor> outputs;  // in the signature's order, in which a sink gives them
+};
+
+}  // namespace npuserve::wire

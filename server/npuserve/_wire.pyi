@@ -1,0 +1,133 @@
+"""The wire: HTTP/2, gRPC and the ModelInfer codec for one event loop. Every method is called on that loop."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+class Limits:
+    """Every bound of the wire, by the names of native/wire/limits.h; durations in nanoseconds, 0 switches one off.
+
+    Raises TypeError for an unknown name, ValueError for a value out of range.
+    """
+
+    def __init__(self, **limits: int) -> None: ...
+    def as_dict(self) -> dict[str, int]:
+        """Return every bound that is in force, defaults included."""
+
+class DeclaredTensor:
+    """An input or output of a model's interface; see npuserve.service.interface.
+
+    position: for an input, where it stands in the signature; for an output, ignored.
+    """
+
+    def __init__(
+        self, *, name: str, dtype: str, dims: Sequence[int], model_dims: Sequence[int], position: int = 0
+    ) -> None: ...
+
+class Route:
+    """A model version that ModelInfer reaches without Python.
+
+    asked_version: the version text of requests that mean it ("" for those that name none). inputs: in the config's
+    order. outputs: in the signature's order. sink: the capsule of `_engine.Model.sink`.
+    Raises ValueError for an unknown dtype or a capsule of another kind.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        asked_version: str,
+        version: str,
+        max_batch_size: int,
+        inputs: Sequence[DeclaredTensor],
+        outputs: Sequence[DeclaredTensor],
+        sink: object,
+    ) -> None: ...
+
+class Endpoint:
+    """All connections of one event loop.
+
+    limits: shared by all of them. infer_path: the path whose calls take the routes. response_compression_level: 0, or
+    1 to 9 for answers of that path to clients that accept compression.
+    dispatch: called with every call that the routes do not answer, when it starts, or, for one that a route handed on,
+    when its one message is there. It must not raise.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        dispatch: Callable[[ServerCall], None],
+        *,
+        infer_path: str,
+        response_compression_level: int = 0,
+    ) -> None: ...
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch for completions on the loop."""
+
+    def protocol(self) -> asyncio.BufferedProtocol:
+        """Return the protocol of a new connection: the factory of create_server."""
+
+    def set_routes(self, routes: Sequence[Route]) -> None:
+        """Replace all routes. Requests that were submitted go on."""
+
+    def refuse_new_calls(self, code: int, message: str) -> None:
+        """From now on answer every new call so, and ask the clients to open no more (GOAWAY)."""
+
+    def shut_down(self) -> None:
+        """Close every connection once what was answered is sent."""
+
+    def abort(self) -> None:
+        """Drop every connection at once; open calls are cancelled."""
+
+    def close(self) -> None:
+        """Stop watching. Every model that the routes named must be closed before. Idempotent."""
+
+    async def wait_until_no_calls(self) -> None:
+        """Return when no call is open and every answer has been handed to its transport."""
+
+    async def wait_until_no_connections(self) -> None:
+        """Return when every connection is closed."""
+
+    @property
+    def open_calls(self) -> int: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def used_memory_bytes(self) -> int:
+        """Return what messages hold of the memory budget."""
+
+    def __repr__(self) -> str: ...
+
+class ServerCall:
+    """One call that Python answers.
+
+    `listener` is called without arguments whenever a message came, the client has sent its last (`half_closed`), the
+    call is over (`ended`: cancelled, expired or disconnected), or what was sent has left (`unsent_bytes` fell).
+    """
+
+    listener: Callable[[], None] | None
+    @property
+    def path(self) -> str: ...
+    @property
+    def metadata(self) -> tuple[tuple[str, str | bytes], ...]: ...
+    @property
+    def deadline(self) -> float | None:
+        """The absolute instant of time.monotonic(), in seconds, after which the client waits no more."""
+
+    @property
+    def peer(self) -> str:
+        """Return the client's address as gRPC writes it: `ipv4:127.0.0.1:50000`, `ipv6:[::1]:50000`, `unix:`."""
+
+    @property
+    def half_closed(self) -> bool: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def unsent_bytes(self) -> int: ...
+    def take_message(self) -> bytes | None:
+        """Return the oldest message that came and was not taken, None if there is none."""
+
+    def send(self, message: bytes) -> None:
+        """Queue a message. Nothing happens if the call is over."""
+
+    def finish(self, code: int, message: str, trailing: Sequence[tuple[str, str | bytes]] = ()) -> None:
+        """Give the status, behind all messages. Nothing happens if the call is over."""
