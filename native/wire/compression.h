@@ -17,8 +17,9 @@ std::optional<Encoding> encoding_from_name(std::string_view name);
 
 enum class InflateResult { kOk, kTooLarge, kCorrupt };
 
-// Decompresses a whole message into `out`. Stops as soon as more than `limit_bytes` would come out, with no more than
-// that allocated. REQUIRES: encoding is not identity. Throws std::bad_alloc.
+// Decompresses a whole message into `out`, as grpc-core does: no bytes are the empty message, and nothing may follow
+// the compressed stream, not even a second gzip member. Stops as soon as more than `limit_bytes` would come out; the
+// buffer grows by doubling and is never larger than that. REQUIRES: encoding is not identity. Throws std::bad_alloc.
 InflateResult decompress(Encoding encoding, std::span<const std::byte> message, size_t limit_bytes, Buffer& out);
 
 // Compresses, leaving `prefix_bytes` free at the start of the result. level: 1 to 9, as zlib counts.

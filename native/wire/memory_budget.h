@@ -65,6 +65,9 @@ class MemoryBudget {
  private:
   friend class Reservation;
 
+  bool has_room(size_t bytes) const;
+  Reservation take(size_t bytes);
+
   const size_t limit_bytes_;
   const size_t max_waiting_;
   size_t used_bytes_ = 0;

@@ -17,7 +17,8 @@ std::optional<int64_t> parse_timeout_ns(std::string_view text);
 // characters (UTF-8) with an ellipsis, so that a peer's header limit never hides the answer.
 std::string percent_encode(std::string_view text, size_t max_bytes);
 
-// "-bin" values: base64, with or without padding; several are joined by commas on the wire, each its own value here.
+// "-bin" values: base64, with or without padding; bits left over must be zero. One value at a time: what a peer has
+// joined by commas is for the caller to split.
 std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);
 

@@ -16,7 +16,7 @@ class TokenBucket {
  private:
   int64_t per_second_;
   int64_t last_ns_;
-  int64_t level_ns_;  // nanoseconds' worth of tokens; a token costs a second's nanoseconds over per_second
+  int64_t level_;  // in billionths of a token, of which a nanosecond brings per_second: nothing is rounded
 };
 
 }  // namespace npuserve::wire
