@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 namespace npuserve::wire {
 
@@ -38,5 +40,16 @@ struct Limits {
   int64_t max_connection_age_ns = 0;        // then GOAWAY
   int64_t max_connection_age_grace_ns = 0;  // after it; 0: calls may take as long as they like
 };
+
+// The same by name, for who configures them.
+struct LimitField {
+  std::string_view name;
+  int64_t least;
+  int64_t most;
+  int64_t (*get)(const Limits&);
+  void (*set)(Limits&, int64_t);  // REQUIRES: least <= value <= most
+};
+
+std::span<const LimitField> limit_fields();
 
 }  // namespace npuserve::wire

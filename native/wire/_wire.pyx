@@ -1,0 +1,459 @@
+# distutils: language = c++
+"""The wire for one event loop: asyncio's face of native/wire. Nothing here waits, and nothing decides.
+
+Bytes come in through the protocol of each connection, completions through one eventfd, time through one timer. After
+each of them `_settle` hands the handlers' calls to Python and writes what the touched connections have to send.
+A ModelInfer with a route is answered within: Python pays per wake-up, not per request.
+"""
+
+import asyncio
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
+from cython.operator cimport dereference as deref
+from libc.stdint cimport int64_t, uint64_t
+from libcpp cimport bool as cpp_bool
+from libcpp.memory cimport make_shared, shared_ptr, unique_ptr
+from libcpp.optional cimport optional
+from libcpp.string cimport string
+from libcpp.utility cimport pair
+from libcpp.vector cimport vector
+
+# One read of a socket, shared by all connections: it is consumed before the next.
+READ_BYTES = 256 * 1024
+cdef size_t WRITE_BYTES = 256 * 1024
+
+
+cdef class Limits:
+    cdef CLimits _limits
+
+    def __init__(self, **limits):
+        for name, value in limits.items():
+            self._set(name, value)
+
+    cdef _set(self, str name, int64_t value):
+        cdef LimitFields fields = limit_fields()
+        cdef size_t i
+        for i in range(fields.size()):
+            if _text(fields[i].name) != name:
+                continue
+            if not fields[i].least <= value <= fields[i].most:
+                raise ValueError(f"{name} must be in range [{fields[i].least}, {fields[i].most}], got {value}")
+            fields[i].set(self._limits, value)
+            return
+        raise TypeError(f"there is no limit '{name}'")
+
+    def as_dict(self):
+        cdef LimitFields fields = limit_fields()
+        cdef size_t i
+        return {_text(fields[i].name): fields[i].get(self._limits) for i in range(fields.size())}
+
+
+cdef class DeclaredTensor:
+    cdef CDeclaredTensor _tensor
+    cdef size_t _position
+
+    def __init__(self, *, name, dtype, dims, model_dims, position=0):
+        cdef bytes text = dtype.encode()
+        cdef optional[Dtype] known = dtype_from_name(string_view(<const char*>text, len(text)))
+        if not known.has_value():
+            raise ValueError(f"there is no dtype '{dtype}'")
+        self._tensor.name = name.encode()
+        self._tensor.dtype = known.value()
+        self._tensor.dims = dims
+        self._tensor.model_dims = model_dims
+        self._position = position
+
+
+cdef class Route:
+    cdef CRoute _route
+
+    def __init__(self, *, name, asked_version, version, max_batch_size, inputs, outputs, sink):
+        if not PyCapsule_IsValid(sink, SINK_CAPSULE):
+            raise ValueError("sink must be the capsule of an _engine.Model")
+        cdef shared_ptr[InferTarget] target = make_shared[InferTarget]()
+        cdef ModelInterface* model = &deref(target).model
+        cdef DeclaredTensor tensor
+        model.name = name.encode()
+        model.version = version.encode()
+        model.max_batch_size = max_batch_size
+        for tensor in inputs:
+            model.inputs.push_back(tensor._tensor)
+            model.input_positions.push_back(tensor._position)
+        for tensor in outputs:
+            model.outputs.push_back(tensor._tensor)
+        deref(target).sink = deref(<shared_ptr[Sink]*>PyCapsule_GetPointer(sink, SINK_CAPSULE))
+        self._route.name = name.encode()
+        self._route.asked_version = asked_version.encode()
+        self._route.target = <shared_ptr[const InferTarget]>target
+
+
+cdef class Endpoint:
+    cdef unique_ptr[CEndpoint] _endpoint
+    cdef CLimits _limits
+    cdef object _dispatch
+    cdef object _loop
+    cdef object _timer
+    cdef int64_t _timer_ns
+    cdef bytearray _read_buffer
+    cdef string _output
+    cdef vector[uint64_t] _touched
+    cdef dict _protocols
+    cdef dict _calls
+    cdef list _quiet_waiters
+    cdef list _empty_waiters
+    cdef cpp_bool _settling
+    cdef object __weakref__
+
+    def __init__(self, Limits limits, dispatch, *, str infer_path, int response_compression_level=0):
+        self._limits = limits._limits
+        self._endpoint.reset(new CEndpoint(limits._limits, infer_path.encode(), response_compression_level))
+        self._dispatch = dispatch
+        self._timer_ns = NEVER
+        self._read_buffer = bytearray(READ_BYTES)
+        self._protocols = {}
+        self._calls = {}
+        self._quiet_waiters = []
+        self._empty_waiters = []
+
+    def __dealloc__(self):
+        # Waits for requests that are being executed.
+        with nogil:
+            self._endpoint.reset()
+
+    def __repr__(self):
+        return f"<Endpoint connections={self.connections} open_calls={self.open_calls}>"
+
+    def start(self, loop):
+        self._loop = loop
+        loop.add_reader(deref(self._endpoint).file_descriptor(), self._deliver)
+
+    def close(self):
+        if self._loop is None:
+            return
+        self._loop.remove_reader(deref(self._endpoint).file_descriptor())
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop = None
+        deref(self._endpoint).deliver(steady_now_ns())
+
+    def protocol(self):
+        return Protocol(self)
+
+    def set_routes(self, routes):
+        cdef vector[CRoute] native
+        cdef Route route
+        for route in routes:
+            native.push_back(route._route)
+        deref(self._endpoint).set_routes(native)
+
+    def refuse_new_calls(self, int code, str message):
+        deref(self._endpoint).refuse_new_calls(Status(<StatusCode>code, message.encode()))
+        self._settle(steady_now_ns())
+
+    def shut_down(self):
+        cdef int64_t now_ns = steady_now_ns()
+        deref(self._endpoint).shut_down(now_ns)
+        self._settle(now_ns)
+
+    def abort(self):
+        for protocol in list(self._protocols.values()):
+            protocol.abort()
+
+    async def wait_until_no_calls(self):
+        while not deref(self._endpoint).is_quiet():
+            waiter = self._loop.create_future()
+            self._quiet_waiters.append(waiter)
+            await waiter
+
+    async def wait_until_no_connections(self):
+        while self._protocols:
+            waiter = self._loop.create_future()
+            self._empty_waiters.append(waiter)
+            await waiter
+
+    @property
+    def open_calls(self):
+        return deref(self._endpoint).open_calls()
+
+    @property
+    def connections(self):
+        return len(self._protocols)
+
+    @property
+    def used_memory_bytes(self):
+        return deref(self._endpoint).budget().used_bytes()
+
+    # --- What the loop calls.
+
+    def _deliver(self):
+        cdef int64_t now_ns = steady_now_ns()
+        with nogil:
+            deref(self._endpoint).deliver(now_ns)
+        self._settle(now_ns)
+
+    def _on_timer(self):
+        cdef int64_t now_ns = steady_now_ns()
+        self._timer = None
+        self._timer_ns = NEVER
+        with nogil:
+            deref(self._endpoint).advance(now_ns)
+        self._settle(now_ns)
+
+    cdef _settle(self, int64_t now_ns):
+        # Handlers that answer at once come back here from within; the outer round goes on with what they left.
+        if self._settling:
+            return
+        self._settling = True
+        cdef HandlerEvent event
+        cdef uint64_t connection
+        try:
+            while True:
+                while deref(self._endpoint).next_handler_event(event):
+                    self._handle(event)
+                deref(self._endpoint).grant_waiting(now_ns)
+                deref(self._endpoint).take_touched(self._touched)
+                if self._touched.empty():
+                    break
+                for connection in self._touched:
+                    protocol = self._protocols.get(connection)
+                    if protocol is not None:
+                        (<_Connection>protocol)._flush(now_ns)
+        finally:
+            self._settling = False
+        self._arm(now_ns)
+        if self._quiet_waiters and deref(self._endpoint).is_quiet():
+            _wake(self._quiet_waiters)
+
+    cdef _handle(self, HandlerEvent event):
+        cdef ServerCall call
+        if event.kind == Kind.kStarted:
+            call = ServerCall.__new__(ServerCall)
+            if not call._open(self, event.token):
+                return
+            self._calls[event.token] = call
+            self._dispatch(call)
+            return
+        found = self._calls.get(event.token)
+        if found is None:
+            return
+        call = <ServerCall>found
+        if event.kind == Kind.kEnded:
+            del self._calls[event.token]
+            call.ended = True
+        else:
+            call.half_closed = deref(self._endpoint).half_closed(event.token)
+        call._changed()
+
+    cdef _arm(self, int64_t now_ns):
+        cdef int64_t wake_ns = deref(self._endpoint).next_wake_ns()
+        if wake_ns >= self._timer_ns or self._loop is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ns = wake_ns
+        # Loops count in milliseconds: a little late, never early and again.
+        delay_ns = max(wake_ns - now_ns, 0) + 1_000_000
+        self._timer = self._loop.call_later(delay_ns / 1e9, self._on_timer)
+
+
+cdef class _Connection:
+    """One connection's transport. Its calls and its bytes are the endpoint's."""
+
+    cdef Endpoint _endpoint
+    cdef object _transport
+    cdef object _write
+    cdef uint64_t _id
+    cdef cpp_bool _writable
+    cdef set _sending
+    cdef public str peer
+
+    def __init__(self, Endpoint endpoint):
+        self._endpoint = endpoint
+        self._writable = True
+        self._sending = set()
+        self.peer = ""
+
+    def connection_made(self, transport):
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() != "h2":
+            transport.abort()
+            return
+        if deref(self._endpoint._endpoint).connections() >= self._endpoint._limits.max_connections:
+            transport.abort()
+            return
+        cdef int64_t now_ns = steady_now_ns()
+        self._transport = transport
+        self._write = transport.write
+        transport.set_write_buffer_limits(high=self._endpoint._limits.max_unsent_bytes)
+        self.peer = _peer(transport.get_extra_info("peername"))
+        self._id = deref(self._endpoint._endpoint).open(now_ns)
+        self._endpoint._protocols[self._id] = self
+        self._endpoint._settle(now_ns)
+
+    def get_buffer(self, sizehint):
+        return self._endpoint._read_buffer
+
+    def buffer_updated(self, size_t size):
+        cdef int64_t now_ns = steady_now_ns()
+        cdef const char* data = self._endpoint._read_buffer
+        with nogil:
+            deref(self._endpoint._endpoint).receive(self._id, ByteSpan(<const byte*>data, size), now_ns)
+        self._endpoint._settle(now_ns)
+
+    def eof_received(self):
+        return False
+
+    def pause_writing(self):
+        self._set_writable(False)
+
+    def resume_writing(self):
+        self._set_writable(True)
+
+    cdef _set_writable(self, cpp_bool writable):
+        cdef int64_t now_ns = steady_now_ns()
+        self._writable = writable
+        deref(self._endpoint._endpoint).set_writable(self._id, writable, now_ns)
+        self._endpoint._settle(now_ns)
+
+    def connection_lost(self, error):
+        if self._transport is None:
+            return
+        cdef int64_t now_ns = steady_now_ns()
+        self._transport = self._write = None
+        deref(self._endpoint._endpoint).close(self._id, now_ns)
+        del self._endpoint._protocols[self._id]
+        self._endpoint._settle(now_ns)
+        if not self._endpoint._protocols:
+            _wake(self._endpoint._empty_waiters)
+
+    def abort(self):
+        if self._transport is not None:
+            self._transport.abort()
+
+    cdef _flush(self, int64_t now_ns):
+        cdef CConnection* connection = deref(self._endpoint._endpoint).find(self._id)
+        cdef string* output = &self._endpoint._output
+        if connection is NULL or self._transport is None:
+            return
+        while self._writable and connection.wants_write():
+            output.clear()
+            connection.take_output(deref(output), WRITE_BYTES)
+            if output.empty():
+                break
+            self._write(PyBytes_FromStringAndSize(output.data(), output.size()))
+        if connection.aborted():
+            self._transport.abort()
+        elif connection.finished() and not connection.wants_write():
+            self._transport.close()
+        if self._sending:
+            self._tell_senders()
+
+    cdef _tell_senders(self):
+        cdef ServerCall call
+        for call in tuple(self._sending):
+            if call.ended or call.unsent_bytes == 0:
+                self._sending.discard(call)
+                call._changed()
+
+
+class Protocol(_Connection, asyncio.BufferedProtocol):
+    """A cdef class can have no base in Python, and transports ask for this one."""
+
+    __slots__ = ()
+
+
+cdef class ServerCall:
+    cdef Endpoint _endpoint
+    cdef uint64_t _token
+    cdef cpp_bool _finished
+    cdef public object listener
+    cdef readonly str path
+    cdef readonly tuple metadata
+    cdef readonly object deadline
+    cdef readonly str peer
+    cdef readonly bint half_closed
+    cdef readonly bint ended
+
+    cdef cpp_bool _open(self, Endpoint endpoint, uint64_t token):
+        cdef const CallHead* head = deref(endpoint._endpoint).head(token)
+        cdef size_t i
+        if head is NULL:
+            return False
+        self._endpoint = endpoint
+        self._token = token
+        self.path = head.path.decode("utf-8", "replace")
+        self.metadata = tuple(
+            [_field(head.metadata[i].first, head.metadata[i].second) for i in range(head.metadata.size())]
+        )
+        self.deadline = None if head.deadline_ns == NEVER else head.deadline_ns / 1e9
+        self.half_closed = deref(endpoint._endpoint).half_closed(token)
+        self.peer = endpoint._protocols[connection_of(token)].peer
+        return True
+
+    def __repr__(self):
+        return f"<ServerCall {self.path}>"
+
+    @property
+    def unsent_bytes(self):
+        return 0 if self.ended else deref(self._endpoint._endpoint).unsent_bytes(self._token)
+
+    def take_message(self):
+        cdef const Buffer* message = deref(self._endpoint._endpoint).front_message(self._token)
+        if message is NULL:
+            return None
+        taken = PyBytes_FromStringAndSize(<const char*>message.data(), message.size())
+        deref(self._endpoint._endpoint).pop_message(self._token)
+        self._endpoint._settle(steady_now_ns())
+        return taken
+
+    def send(self, bytes message):
+        if self.ended or self._finished:
+            return
+        cdef int64_t now_ns = steady_now_ns()
+        cdef const char* data = message
+        cdef uint64_t connection = connection_of(self._token)
+        deref(self._endpoint._endpoint).send(self._token, ByteSpan(<const byte*>data, len(message)), now_ns)
+        (<_Connection>self._endpoint._protocols[connection])._sending.add(self)
+        self._endpoint._settle(now_ns)
+
+    def finish(self, int code, str message, trailing=()):
+        if self.ended or self._finished:
+            return
+        cdef vector[pair[string, string]] native
+        cdef int64_t now_ns = steady_now_ns()
+        for key, value in trailing:
+            native.push_back(pair[string, string](key.encode(), value if isinstance(value, bytes) else value.encode()))
+        self._finished = True
+        self.listener = None
+        self._endpoint._calls.pop(self._token, None)
+        cdef Status status = Status(<StatusCode>code, message.encode("utf-8", "replace"))
+        deref(self._endpoint._endpoint).finish(self._token, status, native, now_ns)
+        self._endpoint._settle(now_ns)
+
+    cdef _changed(self):
+        if self.listener is not None:
+            self.listener()
+
+
+cdef str _text(string_view text):
+    return PyBytes_FromStringAndSize(text.data(), text.size()).decode()
+
+
+cdef tuple _field(const string& key, const string& value):
+    name = key.decode()
+    return name, value if name.endswith("-bin") else value.decode("utf-8", "replace")
+
+
+cdef _wake(list waiters):
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()
+
+
+def _peer(address):
+    """Return an address as gRPC writes it."""
+    if isinstance(address, tuple):
+        return f"ipv6:[{address[0]}]:{address[1]}" if len(address) == 4 else f"ipv4:{address[0]}:{address[1]}"
+    return f"unix:{address.decode() if isinstance(address, bytes) else address or ''}"

@@ -1,0 +1,375 @@
+#include "wire/endpoint.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "wire/framing.h"
+
+namespace npuserve::wire {
+namespace {
+
+// What a client hears of bytes that are no ModelInferRequest, as from Triton.
+const core::Status& unparsable() {
+  static const core::Status status{core::StatusCode::kInternal, "Unable to parse request"};
+  return status;
+}
+
+// The refusals of a model's queue name the request, which the queue does not know.
+bool names_request(const core::Status& status) {
+  return status.code() == core::StatusCode::kUnavailable &&
+         (status.message().starts_with("Exceeds maximum queue size") ||
+          status.message().starts_with("Server is stopping, scheduler for model has stopped accepting"));
+}
+
+}  // namespace
+
+Endpoint::Endpoint(const Limits& limits, std::string infer_path, int response_compression_level)
+    : limits_(limits),
+      infer_path_(std::move(infer_path)),
+      response_compression_level_(response_compression_level),
+      budget_(limits_.memory_budget_bytes, limits_.max_waiting_calls) {}
+
+Endpoint::~Endpoint() {
+  while (in_flight_ > 0) {
+    outbox_.wait();
+    outbox_.take(finished_);
+    in_flight_ -= finished_.size();
+    finished_.clear();
+  }
+}
+
+void Endpoint::refuse_new_calls(core::Status refusal) {
+  refusal_ = std::move(refusal);
+  for (auto& [id, entry] : connections_) {
+    entry.connection->announce_shutdown();
+    touch(id, entry);
+  }
+}
+
+void Endpoint::shut_down(int64_t now_ns) {
+  for (auto& [id, entry] : connections_) {
+    entry.connection->shut_down(now_ns);
+    settle(id, entry, now_ns);
+  }
+}
+
+// --- Connections.
+
+uint64_t Endpoint::open(int64_t now_ns) {
+  const uint64_t id = ++last_connection_;
+  Entry& entry = connections_[id];
+  entry.connection = std::make_unique<Connection>(id, limits_, budget_, now_ns);
+  if (refusal_) entry.connection->announce_shutdown();
+  settle(id, entry, now_ns);
+  return id;
+}
+
+void Endpoint::receive(uint64_t connection, std::span<const std::byte> bytes, int64_t now_ns) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return;
+  found->second.connection->receive(bytes, now_ns);
+  settle(connection, found->second, now_ns);
+}
+
+void Endpoint::set_writable(uint64_t connection, bool writable, int64_t now_ns) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return;
+  found->second.connection->set_writable(writable, now_ns);
+  settle(connection, found->second, now_ns);
+}
+
+void Endpoint::close(uint64_t connection, int64_t now_ns) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return;
+  found->second.connection->receive_end(now_ns);
+  settle(connection, found->second, now_ns);
+  connections_.erase(found);
+}
+
+Connection* Endpoint::find(uint64_t connection) {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? nullptr : found->second.connection.get();
+}
+
+void Endpoint::take_touched(std::vector<uint64_t>& connections) {
+  connections.clear();
+  connections.swap(touched_);
+  for (const uint64_t id : connections) {
+    if (const auto found = connections_.find(id); found != connections_.end()) found->second.touched = false;
+  }
+}
+
+void Endpoint::touch(uint64_t id, Entry& entry) {
+  if (entry.touched) return;
+  entry.touched = true;
+  touched_.push_back(id);
+}
+
+// --- Time and completions.
+
+void Endpoint::advance(int64_t now_ns) {
+  while (!wakes_.empty() && wakes_.top().at_ns <= now_ns) {
+    const Wake wake = wakes_.top();
+    wakes_.pop();
+    const auto found = connections_.find(wake.connection);
+    if (found == connections_.end() || found->second.wake_ns != wake.at_ns) continue;
+    found->second.wake_ns = kNever;
+    found->second.connection->advance(now_ns);
+    settle(wake.connection, found->second, now_ns);
+  }
+}
+
+// A connection's earlier entry replaces its later one; the later one is passed over when it comes up. One that comes up
+// too early, as its reason is gone, costs an empty advance().
+void Endpoint::schedule(uint64_t id, Entry& entry) {
+  const int64_t wake_ns = entry.connection->next_wake_ns();
+  if (wake_ns >= entry.wake_ns) return;
+  entry.wake_ns = wake_ns;
+  wakes_.push({wake_ns, id});
+}
+
+void Endpoint::deliver(int64_t now_ns) {
+  finished_.clear();
+  outbox_.take(finished_);
+  in_flight_ -= finished_.size();
+  for (const std::unique_ptr<InferCall>& call : finished_) deliver(*call, now_ns);
+  finished_.clear();
+}
+
+void Endpoint::grant_waiting(int64_t now_ns) {
+  if (budget_.waiting() == 0) return;
+  for (auto& [waiter, reservation] : budget_.grant_waiting()) {
+    const auto found = connections_.find(waiter.connection);
+    if (found == connections_.end()) continue;
+    found->second.connection->grant(waiter.stream_id, std::move(reservation), now_ns);
+    settle(waiter.connection, found->second, now_ns);
+  }
+}
+
+// After anything that a connection went through.
+void Endpoint::settle(uint64_t id, Entry& entry, int64_t now_ns) {
+  while (std::optional<Event> event = entry.connection->next_event()) {
+    handle(*entry.connection, std::move(*event), now_ns);
+  }
+  schedule(id, entry);
+  touch(id, entry);
+}
+
+// --- Calls.
+
+void Endpoint::handle(Connection& connection, Event event, int64_t now_ns) {
+  const Token token = make_token(connection.id(), event.stream_id);
+  switch (event.kind) {
+    case EventKind::kCallStarted:
+      return start(connection, token);
+    case EventKind::kMessageReceived:
+      return receive_message(token, std::move(event.message));
+    case EventKind::kHalfClosed:
+      return half_close(connection, token, now_ns);
+    case EventKind::kCallCancelled:
+    case EventKind::kCallExpired:
+      return end(token);
+  }
+}
+
+void Endpoint::start(Connection& connection, Token token) {
+  if (refusal_) return connection.finish(stream_of(token), *refusal_);
+  const CallHead* head = connection.head(stream_of(token));
+  if (head == nullptr) return;
+  Call& call = calls_[token];
+  if (head->path == infer_path_) {
+    call.stage = Stage::kInferReceiving;
+  } else {
+    hand_on(token, call);
+  }
+}
+
+// From here on the call is a handler's.
+void Endpoint::hand_on(Token token, Call& call) {
+  call.stage = Stage::kHandler;
+  call.messages = std::make_unique<std::deque<Message>>();
+  if (call.request) call.messages->push_back(std::move(*call.request));
+  call.request.reset();
+  handler_events_.push_back({HandlerEvent::Kind::kStarted, token});
+}
+
+void Endpoint::receive_message(Token token, Message message) {
+  const auto found = calls_.find(token);
+  if (found == calls_.end()) return;
+  Call& call = found->second;
+  if (call.stage == Stage::kInferReceiving) {
+    if (!call.request) {
+      call.request = std::move(message);
+      return;
+    }
+    hand_on(token, call);
+  }
+  if (call.stage != Stage::kHandler) return;
+  call.messages->push_back(std::move(message));
+  handler_events_.push_back({HandlerEvent::Kind::kChanged, token});
+}
+
+void Endpoint::half_close(Connection& connection, Token token, int64_t now_ns) {
+  const auto found = calls_.find(token);
+  if (found == calls_.end()) return;
+  Call& call = found->second;
+  call.half_closed = true;
+  if (call.stage == Stage::kHandler) {
+    handler_events_.push_back({HandlerEvent::Kind::kChanged, token});
+  } else if (call.request) {
+    infer(connection, token, call, now_ns);
+  } else {
+    hand_on(token, call);
+  }
+}
+
+// The call is over and nobody waits for its answer: what still waits for a slot is never executed.
+void Endpoint::end(Token token) {
+  const auto found = calls_.find(token);
+  if (found == calls_.end()) return;
+  if (found->second.stage == Stage::kInferSubmitted) found->second.target->sink->cancel(token);
+  if (found->second.stage == Stage::kHandler) handler_events_.push_back({HandlerEvent::Kind::kEnded, token});
+  calls_.erase(found);
+}
+
+// --- ModelInfer.
+
+void Endpoint::infer(Connection& connection, Token token, Call& call, int64_t now_ns) {
+  if (!parse(call.request->bytes.bytes(), request_)) return answer(connection, token, unparsable());
+  call.target = routes_.find(request_.model_name, request_.model_version);
+  if (!call.target) return hand_on(token, call);
+  InferPlan plan = check(request_, call.target->model);
+  switch (plan.verdict) {
+    case Verdict::kReady:
+      return submit(connection, token, call, std::move(plan), now_ns);
+    case Verdict::kRefused:
+      return answer(connection, token, plan.refusal);
+    case Verdict::kHandOn:
+      return hand_on(token, call);
+  }
+}
+
+void Endpoint::submit(Connection& connection, Token token, Call& call, InferPlan plan, int64_t now_ns) {
+  if (in_flight_ == outbox_room_) {
+    outbox_room_ = 2 * outbox_room_ + 64;
+    outbox_.reserve(outbox_room_);
+  }
+  auto infer_call = std::make_unique<InferCall>();
+  infer_call->token = token;
+  infer_call->target = call.target;
+  infer_call->message = std::move(*call.request);
+  infer_call->converted = std::move(plan.converted);
+  infer_call->id = request_.id;
+  infer_call->wanted = std::move(plan.wanted);
+  if (const CallHead* head = connection.head(stream_of(token))) infer_call->encoding = response_encoding(*head);
+  infer_call->compression_level = response_compression_level_;
+  call.request.reset();
+  call.stage = Stage::kInferSubmitted;
+  const std::shared_ptr<const InferTarget> target = call.target;
+  InferCall& submitted = *infer_call;
+  core::Request request{.token = token,
+                        .inputs = std::move(plan.inputs),
+                        .rows = plan.rows,
+                        .arrival_ns = now_ns,
+                        .completion = std::make_unique<InferCompletion>(std::move(infer_call), outbox_)};
+  ++in_flight_;
+  try {
+    target->sink->submit(std::move(request));
+  } catch (const std::exception& error) {
+    // Its completion was destroyed with it, so the call is in the outbox already, where only this thread takes it.
+    submitted.status = {core::StatusCode::kInternal, error.what()};
+  }
+}
+
+void Endpoint::deliver(InferCall& finished, int64_t now_ns) {
+  if (!calls_.contains(finished.token)) return;
+  const uint64_t id = connection_of(finished.token);
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  Connection& connection = *found->second.connection;
+  if (finished.status.ok()) {
+    connection.send_message(stream_of(finished.token), std::move(finished.response), finished.encoding);
+  } else if (names_request(finished.status)) {
+    finished.status = {finished.status.code(), id_prefix(finished.id) + finished.status.message()};
+  }
+  answer(connection, finished.token, finished.status);
+  settle(id, found->second, now_ns);
+}
+
+void Endpoint::answer(Connection& connection, Token token, const core::Status& status) {
+  connection.finish(stream_of(token), status);
+  calls_.erase(token);
+}
+
+Encoding Endpoint::response_encoding(const CallHead& head) const {
+  if (response_compression_level_ == 0) return Encoding::kIdentity;
+  if (head.accepts_gzip) return Encoding::kGzip;
+  return head.accepts_deflate ? Encoding::kDeflate : Encoding::kIdentity;
+}
+
+// --- Calls that handlers answer.
+
+bool Endpoint::next_handler_event(HandlerEvent& event) {
+  if (handler_events_.empty()) return false;
+  event = handler_events_.front();
+  handler_events_.pop_front();
+  return true;
+}
+
+const CallHead* Endpoint::head(Token token) {
+  Connection* connection = find(connection_of(token));
+  return connection == nullptr ? nullptr : connection->head(stream_of(token));
+}
+
+bool Endpoint::half_closed(Token token) const {
+  const auto found = calls_.find(token);
+  return found != calls_.end() && found->second.half_closed;
+}
+
+const Buffer* Endpoint::front_message(Token token) const {
+  const auto found = calls_.find(token);
+  if (found == calls_.end() || !found->second.messages || found->second.messages->empty()) return nullptr;
+  return &found->second.messages->front().bytes;
+}
+
+void Endpoint::pop_message(Token token) {
+  const auto found = calls_.find(token);
+  if (found == calls_.end() || !found->second.messages || found->second.messages->empty()) return;
+  found->second.messages->pop_front();
+  const auto entry = connections_.find(connection_of(token));
+  if (entry == connections_.end()) return;
+  entry->second.connection->message_taken(stream_of(token));
+  touch(entry->first, entry->second);
+}
+
+void Endpoint::send(Token token, std::span<const std::byte> message, int64_t now_ns) {
+  const auto found = connections_.find(connection_of(token));
+  if (found == connections_.end() || !calls_.contains(token)) return;
+  Connection& connection = *found->second.connection;
+  const CallHead* head = connection.head(stream_of(token));
+  if (head == nullptr) return;
+  const Encoding encoding = head->path == infer_path_ ? response_encoding(*head) : Encoding::kIdentity;
+  connection.send_message(stream_of(token), frame_message(message, encoding, response_compression_level_), encoding);
+  settle(found->first, found->second, now_ns);
+}
+
+void Endpoint::finish(Token token, const core::Status& status, const Metadata& trailing, int64_t now_ns) {
+  const auto found = connections_.find(connection_of(token));
+  if (found == connections_.end() || calls_.erase(token) == 0) return;
+  found->second.connection->finish(stream_of(token), status, trailing);
+  settle(found->first, found->second, now_ns);
+}
+
+size_t Endpoint::unsent_bytes(Token token) {
+  Connection* connection = find(connection_of(token));
+  return connection == nullptr ? 0 : connection->unsent_bytes(stream_of(token));
+}
+
+bool Endpoint::is_quiet() const {
+  if (!calls_.empty()) return false;
+  return std::ranges::all_of(connections_,
+                             [](const auto& entry) { return entry.second.connection->open_calls() == 0; });
+}
+
+}  // namespace npuserve::wire

@@ -1,0 +1,59 @@
+// One ModelInfer on its way through a sink: what it lends, and what it brings back.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/completion.h"
+#include "core/sink.h"
+#include "core/status.h"
+#include "wire/compression.h"
+#include "wire/event.h"
+#include "wire/model_interface.h"
+
+namespace npuserve::wire {
+
+// A model version that ModelInfer reaches: what requests may name of it, and where they go.
+struct InferTarget {
+  ModelInterface model;
+  std::shared_ptr<core::Sink> sink;
+};
+
+// Written by the loop until it is submitted, by the engine until it is in the outbox, then by the loop again.
+struct InferCall {
+  uint64_t token = 0;
+  std::shared_ptr<const InferTarget> target;
+  Message message;                // the request, which the inputs are views of
+  std::vector<Buffer> converted;  // inputs that came as typed contents
+  std::string_view id;            // within the message
+  std::vector<bool> wanted;       // see InferPlan
+  Encoding encoding = Encoding::kIdentity;
+  int compression_level = 0;
+
+  core::Status status;
+  Buffer response;  // framed, if the status is OK
+};
+
+class Outbox;
+
+// Encodes the response on the engine's thread, then hands the call back. One that is destroyed without an answer
+// answers INTERNAL: a call is never lost.
+class InferCompletion final : public core::Completion {
+ public:
+  // The outbox must outlive it.
+  InferCompletion(std::unique_ptr<InferCall> call, Outbox& outbox);
+  ~InferCompletion() override;
+  InferCompletion(const InferCompletion&) = delete;
+  InferCompletion& operator=(const InferCompletion&) = delete;
+
+  core::Status receive(std::span<const core::OutputView> outputs) noexcept override;
+  void complete(core::Status status) noexcept override;
+
+ private:
+  std::unique_ptr<InferCall> call_;
+  Outbox& outbox_;
+};
+
+}  // namespace npuserve::wire
