@@ -164,9 +164,9 @@ void Endpoint::handle(Connection& connection, Event event, int64_t now_ns) {
     case EventKind::kCallStarted:
       return start(connection, token);
     case EventKind::kMessageReceived:
-      return receive_message(token, std::move(event.message));
+      return receive_message(connection, token, std::move(event.message), now_ns);
     case EventKind::kHalfClosed:
-      return half_close(connection, token, now_ns);
+      return half_close(token);
     case EventKind::kCallCancelled:
     case EventKind::kCallExpired:
       return end(token);
@@ -188,40 +188,27 @@ void Endpoint::start(Connection& connection, Token token) {
 // From here on the call is a handler's.
 void Endpoint::hand_on(Token token, Call& call) {
   call.stage = Stage::kHandler;
-  call.messages = std::make_unique<std::deque<Message>>();
-  if (call.request) call.messages->push_back(std::move(*call.request));
-  call.request.reset();
   handler_events_.push_back({HandlerEvent::Kind::kStarted, token});
 }
 
-void Endpoint::receive_message(Token token, Message message) {
+// As gRPC servers do, a unary call is answered upon its first message; others are let go.
+void Endpoint::receive_message(Connection& connection, Token token, Message message, int64_t now_ns) {
   const auto found = calls_.find(token);
   if (found == calls_.end()) return;
   Call& call = found->second;
-  if (call.stage == Stage::kInferReceiving) {
-    if (!call.request) {
-      call.request = std::move(message);
-      return;
-    }
-    hand_on(token, call);
-  }
+  if (call.stage == Stage::kInferReceiving) return infer(connection, token, call, std::move(message), now_ns);
   if (call.stage != Stage::kHandler) return;
-  call.messages->push_back(std::move(message));
+  call.messages.push_back(std::move(message));
   handler_events_.push_back({HandlerEvent::Kind::kChanged, token});
 }
 
-void Endpoint::half_close(Connection& connection, Token token, int64_t now_ns) {
+void Endpoint::half_close(Token token) {
   const auto found = calls_.find(token);
   if (found == calls_.end()) return;
   Call& call = found->second;
   call.half_closed = true;
-  if (call.stage == Stage::kHandler) {
-    handler_events_.push_back({HandlerEvent::Kind::kChanged, token});
-  } else if (call.request) {
-    infer(connection, token, call, now_ns);
-  } else {
-    hand_on(token, call);
-  }
+  if (call.stage == Stage::kHandler) handler_events_.push_back({HandlerEvent::Kind::kChanged, token});
+  if (call.stage == Stage::kInferReceiving) hand_on(token, call);  // without a message: the handler's to say
 }
 
 // The call is over and nobody waits for its answer: what still waits for a slot is never executed.
@@ -235,47 +222,48 @@ void Endpoint::end(Token token) {
 
 // --- ModelInfer.
 
-void Endpoint::infer(Connection& connection, Token token, Call& call, int64_t now_ns) {
-  if (!parse(call.request->bytes.bytes(), request_)) return answer(connection, token, unparsable());
+void Endpoint::infer(Connection& connection, Token token, Call& call, Message message, int64_t now_ns) {
+  if (!parse(message.bytes.bytes(), request_)) return answer(connection, token, unparsable());
   call.target = routes_.find(request_.model_name, request_.model_version);
-  if (!call.target) return hand_on(token, call);
-  InferPlan plan = check(request_, call.target->model);
+  InferPlan plan;
+  plan.verdict = Verdict::kHandOn;
+  if (call.target) plan = check(request_, call.target->model);
   switch (plan.verdict) {
     case Verdict::kReady:
-      return submit(connection, token, call, std::move(plan), now_ns);
+      return submit(connection, token, call, std::move(message), std::move(plan), now_ns);
     case Verdict::kRefused:
       return answer(connection, token, plan.refusal);
     case Verdict::kHandOn:
+      call.messages.push_back(std::move(message));
       return hand_on(token, call);
   }
 }
 
-void Endpoint::submit(Connection& connection, Token token, Call& call, InferPlan plan, int64_t now_ns) {
+void Endpoint::submit(Connection& connection, Token token, Call& call, Message message, InferPlan plan,
+                      int64_t now_ns) {
   if (in_flight_ == outbox_room_) {
+    outbox_.reserve(2 * outbox_room_ + 64);
     outbox_room_ = 2 * outbox_room_ + 64;
-    outbox_.reserve(outbox_room_);
   }
   auto infer_call = std::make_unique<InferCall>();
-  infer_call->token = token;
-  infer_call->target = call.target;
-  infer_call->message = std::move(*call.request);
-  infer_call->converted = std::move(plan.converted);
-  infer_call->id = request_.id;
-  infer_call->wanted = std::move(plan.wanted);
-  if (const CallHead* head = connection.head(stream_of(token))) infer_call->encoding = response_encoding(*head);
-  infer_call->compression_level = response_compression_level_;
-  call.request.reset();
-  call.stage = Stage::kInferSubmitted;
-  const std::shared_ptr<const InferTarget> target = call.target;
   InferCall& submitted = *infer_call;
+  submitted.token = token;
+  submitted.target = call.target;
+  submitted.message = std::move(message);
+  submitted.converted = std::move(plan.converted);
+  submitted.id = request_.id;
+  submitted.wanted = std::move(plan.wanted);
+  if (const CallHead* head = connection.head(stream_of(token))) submitted.encoding = response_encoding(*head);
+  submitted.compression_level = response_compression_level_;
   core::Request request{.token = token,
                         .inputs = std::move(plan.inputs),
                         .rows = plan.rows,
                         .arrival_ns = now_ns,
                         .completion = std::make_unique<InferCompletion>(std::move(infer_call), outbox_)};
+  call.stage = Stage::kInferSubmitted;
   ++in_flight_;
   try {
-    target->sink->submit(std::move(request));
+    call.target->sink->submit(std::move(request));
   } catch (const std::exception& error) {
     // Its completion was destroyed with it, so the call is in the outbox already, where only this thread takes it.
     submitted.status = {core::StatusCode::kInternal, error.what()};
@@ -329,14 +317,19 @@ bool Endpoint::half_closed(Token token) const {
 
 const Buffer* Endpoint::front_message(Token token) const {
   const auto found = calls_.find(token);
-  if (found == calls_.end() || !found->second.messages || found->second.messages->empty()) return nullptr;
-  return &found->second.messages->front().bytes;
+  if (found == calls_.end() || found->second.taken == found->second.messages.size()) return nullptr;
+  return &found->second.messages[found->second.taken].bytes;
 }
 
 void Endpoint::pop_message(Token token) {
   const auto found = calls_.find(token);
-  if (found == calls_.end() || !found->second.messages || found->second.messages->empty()) return;
-  found->second.messages->pop_front();
+  if (found == calls_.end() || found->second.taken == found->second.messages.size()) return;
+  Call& call = found->second;
+  call.messages[call.taken++] = {};
+  if (2 * call.taken >= call.messages.size()) {
+    call.messages.erase(call.messages.begin(), call.messages.begin() + static_cast<std::ptrdiff_t>(call.taken));
+    call.taken = 0;
+  }
   const auto entry = connections_.find(connection_of(token));
   if (entry == connections_.end()) return;
   entry->second.connection->message_taken(stream_of(token));

@@ -133,20 +133,20 @@ class Endpoint {
   struct Call {
     Stage stage = Stage::kHandler;
     bool half_closed = false;
-    std::optional<Message> request{};                 // kInferReceiving
-    std::shared_ptr<const InferTarget> target{};      // kInferSubmitted
-    std::unique_ptr<std::deque<Message>> messages{};  // kHandler
+    std::shared_ptr<const InferTarget> target{};  // kInferSubmitted
+    std::vector<Message> messages{};              // kHandler: those before `taken` have been popped
+    size_t taken = 0;
   };
 
   void settle(uint64_t id, Entry& entry, int64_t now_ns);
   void handle(Connection& connection, Event event, int64_t now_ns);
   void start(Connection& connection, Token token);
-  void receive_message(Token token, Message message);
-  void half_close(Connection& connection, Token token, int64_t now_ns);
+  void receive_message(Connection& connection, Token token, Message message, int64_t now_ns);
+  void half_close(Token token);
   void end(Token token);
 
-  void infer(Connection& connection, Token token, Call& call, int64_t now_ns);
-  void submit(Connection& connection, Token token, Call& call, InferPlan plan, int64_t now_ns);
+  void infer(Connection& connection, Token token, Call& call, Message message, int64_t now_ns);
+  void submit(Connection& connection, Token token, Call& call, Message message, InferPlan plan, int64_t now_ns);
   void hand_on(Token token, Call& call);
   void answer(Connection& connection, Token token, const core::Status& status);
   void deliver(InferCall& finished, int64_t now_ns);
