@@ -9,7 +9,7 @@ FROM ${PYTHON_IMAGE} AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends g++ \
+ && apt-get install -y --no-install-recommends g++ libnghttp2-dev zlib1g-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY pyproject.toml setup.py README.md LICENSE ./
@@ -21,6 +21,10 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 # The image that runs without a device: the server, the emulator and its atc.
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE} AS emulator
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libnghttp2-14 \
+ && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir "$(echo /wheels/npuserve-*.whl)[emulator]" \
  && useradd --create-home --uid 1000 npuserve
@@ -33,6 +37,10 @@ CMD ["serve", "--model-repository=/models"]
 # The image for the NPU. CANN's libraries are found through the environment that its base image sets.
 # hadolint ignore=DL3006
 FROM ${CANN_IMAGE} AS npu
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libnghttp2-14 \
+ && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir /wheels/npuserve-*.whl
 EXPOSE 8001
