@@ -5,6 +5,7 @@
 // mix, strings must be UTF-8. Field numbers are those of proto/inference.proto.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -22,14 +23,14 @@ struct InferParameter {
   std::string_view string_value;
 };
 
-// One field of InferTensorContents that has values, in all its pieces, as they lie on the wire.
+// The fields of InferTensorContents, 1 bool_contents to 8 bytes_contents.
+inline constexpr uint32_t kContentsFields = 8;
+
+// Typed contents: left as they are, in as many sub-messages as came, but well formed and counted.
 struct TypedContents {
-  struct Piece {
-    std::span<const std::byte> bytes;  // the payload of a packed list, or one value's encoding
-    uint32_t wire_type = 0;            // 0 varint, 1 fixed 64, 5 fixed 32, 2 a packed list or one element of BYTES
-  };
-  uint32_t field = 0;  // 1 bool_contents ... 8 bytes_contents
-  std::vector<Piece> pieces;
+  std::vector<std::span<const std::byte>> pieces;    // encoded InferTensorContents
+  std::array<size_t, kContentsFields + 1> counts{};  // values by field number; [0] is none's
+  size_t element_bytes = 0;                          // of all elements of bytes_contents
 };
 
 struct InferInput {
@@ -38,13 +39,17 @@ struct InferInput {
   std::vector<int64_t> shape;
   std::vector<InferParameter> parameters;  // of equal keys the last alone
   bool has_contents = false;
-  std::vector<TypedContents> contents;  // by field number
+  TypedContents contents;
 };
 
 struct InferOutput {
   std::string_view name;
   std::vector<InferParameter> parameters;
 };
+
+// The most inputs, outputs, raw contents, parameters of one owner, dimensions or pieces of contents that are kept: what
+// is kept takes up to a hundred times the bytes that it takes on the wire, and names are compared pair by pair.
+inline constexpr size_t kMostParts = 256;
 
 // Reused from call to call: what parse() clears keeps its capacity.
 struct InferRequest {
@@ -55,6 +60,9 @@ struct InferRequest {
   std::vector<InferInput> inputs;
   std::vector<InferOutput> outputs;
   std::vector<std::span<const std::byte>> raw_input_contents;
+  bool has_more = false;  // more of something than kMostParts, the rest of which was left out
+
+  std::vector<InferInput> spare_inputs;  // cleared inputs of earlier messages, for their capacity
 };
 
 // False if the bytes are no ModelInferRequest; `request` then holds nothing of use. The views live as long as

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,5 +29,9 @@ struct ModelInterface {
   std::vector<size_t> input_positions;  // where each of them stands in the signature, in whose order a sink takes them
   std::vector<DeclaredTensor> outputs;  // in the signature's order, in which a sink gives them
 };
+
+// `wanted` with its -1 filled, in order, by the sizes that `shape` has where `declared` has -1; what `shape` has before
+// its declared part, the batch dimension, stays in front. REQUIRES: as many -1 in both; shape is not the shorter.
+core::Shape carry_sizes(std::span<const int64_t> shape, const core::Shape& declared, const core::Shape& wanted);
 
 }  // namespace npuserve::wire

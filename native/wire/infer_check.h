@@ -1,0 +1,32 @@
+// The checks of a ModelInferRequest, in the order in which check() makes them.
+//
+// Each returns whether to go on; if not, the plan's verdict says why.
+#pragma once
+
+#include "wire/infer_codec.h"
+#include "wire/infer_request.h"
+#include "wire/model_interface.h"
+
+namespace npuserve::wire {
+
+// Parameters of the request: kinds and reserved keys.
+bool check_request_parameters(const InferRequest& request, InferPlan& plan);
+
+// No input and no requested output is named twice.
+bool check_unique_names(const InferRequest& request, InferPlan& plan);
+
+// Each input has its bytes, raw or typed. Typed contents are converted: then plan.converted has an entry for each
+// input, else every input has its entry of raw_input_contents.
+bool take_contents(const InferRequest& request, InferPlan& plan);
+
+// Requested outputs: their parameters, then their names; fills plan.wanted.
+bool check_outputs(const InferRequest& request, const ModelInterface& model, InferPlan& plan);
+
+// Inputs: count, names, rows, dtypes, shapes and sizes; fills plan.inputs and plan.rows. REQUIRES: take_contents().
+bool check_inputs(const InferRequest& request, const ModelInterface& model, InferPlan& plan);
+
+// Both return false.
+bool refuse(InferPlan& plan, std::string message);
+bool hand_on(InferPlan& plan);
+
+}  // namespace npuserve::wire
