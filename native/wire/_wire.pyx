@@ -453,7 +453,10 @@ cdef _wake(list waiters):
 
 
 def _peer(address):
-    """Return an address as gRPC writes it."""
-    if isinstance(address, tuple):
-        return f"ipv6:[{address[0]}]:{address[1]}" if len(address) == 4 else f"ipv4:{address[0]}:{address[1]}"
-    return f"unix:{address.decode() if isinstance(address, bytes) else address or ''}"
+    """Return an address as gRPC writes it; an IPv4 client of a dual-stack socket is an IPv4 client."""
+    if not isinstance(address, tuple):
+        return f"unix:{address.decode() if isinstance(address, bytes) else address or ''}"
+    host, port = address[:2]
+    if host.startswith("::ffff:") and "." in host:
+        host = host.removeprefix("::ffff:")
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
