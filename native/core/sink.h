@@ -7,6 +7,10 @@
 
 namespace npuserve::core {
 
+// The name of a capsule that hands a sink from one extension module to another: its pointer is a
+// std::shared_ptr<core::Sink>*, which is the capsule's until that is destroyed.
+inline constexpr char kSinkCapsule[] = "npuserve.core.Sink";
+
 class Sink {
  public:
   virtual ~Sink() = default;

@@ -46,6 +46,7 @@ Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> execut
     : options_(checked(std::move(options))),
       layout_(first_of(executors).signature(), options_.batching.max_batch_size, options_.variable_output_axes),
       gears_(layout_.signature(), layout_.batched()),
+      statistics_(options_.record_statistics),
       scheduler_(options_.batching, executors.size(), executors.front()->slot_count()) {
   const core::MutexLock lock(close_mutex_);
   try {

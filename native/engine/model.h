@@ -23,6 +23,7 @@ struct ModelOptions {
   batching::PolicyOptions batching;
   // Per output, the axes of its full shape that follow a request's own length.
   std::vector<std::vector<int64_t>> variable_output_axes;
+  bool record_statistics = true;  // false: all counters stay zero, so that what counting costs can be measured
 };
 
 // Any thread.

@@ -11,6 +11,7 @@ void DurationCount::add(int64_t duration_ns, uint64_t times) {
 }
 
 void Statistics::record_execution(const BatchTiming& timing, std::span<const Outcome> outcomes) {
+  if (!record_) return;
   const int64_t input_ns = timing.launched_ns - timing.start_ns;
   const int64_t wait_ns = timing.device_ns - timing.launched_ns;
   const int64_t infer_ns = timing.ended_ns - timing.device_ns;
@@ -42,6 +43,7 @@ void Statistics::record_execution(const BatchTiming& timing, std::span<const Out
 }
 
 void Statistics::record_failure(std::span<const Outcome> outcomes, int64_t now_ns) {
+  if (!record_) return;
   const core::MutexLock lock(mutex_);
   for (const Outcome& outcome : outcomes) counters_.fail.add(now_ns - outcome.arrival_ns);
 }

@@ -56,6 +56,9 @@ struct Outcome {
 // Any thread.
 class Statistics {
  public:
+  // record: whether anything is counted.
+  explicit Statistics(bool record = true) : record_(record) {}
+
   // One execution that succeeded; single requests of it may have failed afterwards.
   void record_execution(const BatchTiming& timing, std::span<const Outcome> outcomes) EXCLUDES_LOCK(mutex_);
 
@@ -66,6 +69,7 @@ class Statistics {
   Counters snapshot() const EXCLUDES_LOCK(mutex_);
 
  private:
+  const bool record_;
   mutable core::Mutex mutex_;
   Counters counters_ GUARDED_BY(mutex_);
 };

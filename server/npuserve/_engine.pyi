@@ -45,6 +45,13 @@ class Signature:
     @property
     def gears(self) -> list[Gear]: ...
 
+def identity_signature(tensors: Sequence[tuple[str, str, str, Sequence[int]]], max_batch_size: int) -> Signature:
+    """Return the signature of a model whose outputs are copies of its inputs, with gears of powers of two rows.
+
+    tensors: input name, output name, dtype (wire name) and dims without the batch. Raises ValueError for a dtype
+    without a fixed size, a dimension that is not fixed, a negative max_batch_size.
+    """
+
 @final
 class Runtime:
     """An initialised AscendCL.
@@ -84,11 +91,13 @@ class ModelOptions:
         devices: Sequence[int],
         slots_per_instance: int,
         variable_output_axes: Sequence[Sequence[int]],
+        record_statistics: bool = True,
     ) -> None:
         """Check nothing yet: the model does, against its OM.
 
-        devices: one entry per instance: the device it runs on.
+        devices: one entry per instance: the device it runs on; an identity model only counts them.
         variable_output_axes: per output, the axes of its full shape that follow a request's own length.
+        record_statistics: whether requests and executions are counted; if not, all counters stay zero.
         """
 
 @final
@@ -172,8 +181,24 @@ class Model:
     """
 
     def __init__(self, runtime: Runtime, path: str, options: ModelOptions, completions: CompletionQueue) -> None: ...
+    @staticmethod
+    def identity(
+        signature: Signature, options: ModelOptions, execute_delay_us: int, completions: CompletionQueue
+    ) -> Model:
+        """Return a model on the CPU whose outputs are copies of its inputs.
+
+        signature: one of `identity_signature`.
+        execute_delay_us: what an execution takes; executions of an instance run one after another.
+        Raises ValueError as the constructor, MemoryError.
+        """
     @property
     def signature(self) -> Signature: ...
+    @property
+    def sink(self) -> object:
+        """A new capsule "npuserve.core.Sink": its pointer is a std::shared_ptr<core::Sink>* to this model.
+
+        It may outlive the model: what is submitted after `close` is answered UNAVAILABLE.
+        """
     def submit(self, token: int, inputs: Sequence[tuple[Buffer | NDArray[Any], Sequence[int]]], rows: int) -> None:
         """Queue a request; its completion carries `token`. Never blocks.
 

@@ -34,6 +34,10 @@ class IdentityExecutor:
     def signature(self) -> ModelSignature:
         return self._signature
 
+    @property
+    def sink(self) -> None:
+        return None
+
     async def execute(self, inputs: Sequence[Tensor], rows: int) -> list[Tensor]:
         if self.close_calls:
             raise ServeError(StatusCode.UNAVAILABLE, "closed")
@@ -70,10 +74,14 @@ class IdentityBackend:
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(lambda: self.loading >= versions)
 
+    @property
+    def needs_model_file(self) -> bool:
+        return True
+
     async def device_count(self) -> int:
         return self._device_count
 
-    async def describe(self, path: Path) -> ModelSignature:
+    async def describe(self, path: Path, config: ModelConfig) -> ModelSignature:
         try:
             model = json.loads(await asyncio.to_thread(path.read_text))
         except ValueError as error:

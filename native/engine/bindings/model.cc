@@ -1,23 +1,30 @@
-// Model, its options and its statistics for Python.
+// Model, its options, its sink and its statistics for Python.
 #include "engine/model.h"
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "core/clock.h"
+#include "core/sink.h"
 #include "engine/acl_executor.h"
 #include "engine/bindings/completion_queue.h"
 #include "engine/bindings/register.h"
+#include "engine/identity_executor.h"
 
 namespace py = pybind11;
 
 namespace npuserve::engine::bindings {
 namespace {
+
+constexpr int64_t kLongestDelayUs = int64_t{1} << 50;  // 35 years; in nanoseconds it still fits in 64 bits
 
 struct PythonOptions {
   std::string name;
@@ -29,8 +36,7 @@ struct PythonOptions {
 PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynamic_batching,
                            std::vector<int64_t> preferred_batch_sizes, int64_t max_queue_delay_us,
                            int64_t max_queue_size, std::vector<int> devices, int64_t slots_per_instance,
-                           std::vector<std::vector<int64_t>> variable_output_axes) {
-  constexpr int64_t kLongestDelayUs = int64_t{1} << 50;  // 35 years; in nanoseconds it still fits in 64 bits
+                           std::vector<std::vector<int64_t>> variable_output_axes, bool record_statistics) {
   if (slots_per_instance < 1) throw py::value_error("slots_per_instance must be 1 or more");
   if (devices.empty()) throw py::value_error("devices must name a device for each instance, and there is none");
   if (max_queue_delay_us < 0 || max_queue_delay_us > kLongestDelayUs) {
@@ -42,12 +48,13 @@ PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynami
                                    .preferred_batch_sizes = std::move(preferred_batch_sizes),
                                    .max_queue_delay_ns = max_queue_delay_us * 1000,
                                    .max_queue_size = max_queue_size},
-                      .variable_output_axes = std::move(variable_output_axes)},
+                      .variable_output_axes = std::move(variable_output_axes),
+                      .record_statistics = record_statistics},
           .devices = std::move(devices),
           .slots_per_instance = static_cast<size_t>(slots_per_instance)};
 }
 
-std::unique_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path,
+std::shared_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path,
                             const PythonOptions& options) {
   std::vector<std::unique_ptr<Executor>> executors;
   executors.reserve(options.devices.size());
@@ -56,22 +63,38 @@ std::unique_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const 
     executor->warm_up();
     executors.push_back(std::move(executor));
   }
-  return std::make_unique<Model>(options.options, std::move(executors));
+  return std::make_shared<Model>(options.options, std::move(executors));
 }
 
-// Python's Model. Keeps the queue alive, to which its threads push until it is closed.
+std::shared_ptr<Model> make_identity(const core::Signature& signature, const PythonOptions& options,
+                                     int64_t execute_delay_us) {
+  if (execute_delay_us < 0 || execute_delay_us > kLongestDelayUs) {
+    throw std::invalid_argument("execute_delay_us must be in 0 to " + std::to_string(kLongestDelayUs));
+  }
+  std::vector<std::unique_ptr<Executor>> executors;
+  executors.reserve(options.devices.size());
+  for (size_t i = 0; i < options.devices.size(); ++i) {
+    executors.push_back(
+        std::make_unique<IdentityExecutor>(signature, options.slots_per_instance, execute_delay_us * 1000));
+  }
+  return std::make_shared<Model>(options.options, std::move(executors));
+}
+
+// Python's Model. Keeps the queue alive, to which its threads push until it is closed; whoever holds the model through
+// a capsule has a closed one when this is gone.
 class ModelHandle {
  public:
-  ModelHandle(const RuntimeHandle& runtime, const std::string& path, const PythonOptions& options, py::object queue)
-      : queue_(std::move(queue)), completions_(queue_.cast<CompletionQueue&>()) {
-    const std::shared_ptr<acl::Runtime> shared = runtime.runtime;
+  // make: makes the model, without the GIL.
+  template <class Make>
+  ModelHandle(py::object queue, Make make) : queue_(std::move(queue)), completions_(queue_.cast<CompletionQueue&>()) {
     const py::gil_scoped_release release;
-    model_ = load(shared, path, options);
+    model_ = make();
   }
 
   // Python releases it with the GIL held, and unloading waits for threads and for the device.
   ~ModelHandle() {
     PyThreadState* const thread = PyEval_SaveThread();
+    model_->close();
     model_.reset();
     PyEval_RestoreThread(thread);
   }
@@ -80,13 +103,41 @@ class ModelHandle {
   ModelHandle& operator=(const ModelHandle&) = delete;
 
   Model& model() const { return *model_; }
+  std::shared_ptr<core::Sink> sink() const { return model_; }
   CompletionQueue& completions() const { return completions_; }
 
  private:
   py::object queue_;
   CompletionQueue& completions_;
-  std::unique_ptr<Model> model_;
+  std::shared_ptr<Model> model_;
 };
+
+std::unique_ptr<ModelHandle> open_model(const RuntimeHandle& runtime, const std::string& path,
+                                        const PythonOptions& options, py::object queue) {
+  return std::make_unique<ModelHandle>(std::move(queue), [&] { return load(runtime.runtime, path, options); });
+}
+
+std::unique_ptr<ModelHandle> open_identity(const core::Signature& signature, const PythonOptions& options,
+                                           int64_t execute_delay_us, py::object queue) {
+  return std::make_unique<ModelHandle>(std::move(queue),
+                                       [&] { return make_identity(signature, options, execute_delay_us); });
+}
+
+// A capsule's destructor. The last to let go of a model unloads it.
+void release_sink(PyObject* capsule) {
+  const std::unique_ptr<std::shared_ptr<core::Sink>> sink(
+      static_cast<std::shared_ptr<core::Sink>*>(PyCapsule_GetPointer(capsule, core::kSinkCapsule)));
+  PyThreadState* const thread = PyEval_SaveThread();
+  sink->reset();
+  PyEval_RestoreThread(thread);
+}
+
+py::capsule sink_of(const ModelHandle& handle) {
+  auto sink = std::make_unique<std::shared_ptr<core::Sink>>(handle.sink());
+  py::capsule capsule(sink.get(), core::kSinkCapsule, release_sink);
+  [[maybe_unused]] const auto* const given = sink.release();  // the capsule's now
+  return capsule;
+}
 
 core::TensorView view_of(py::handle input, LentBuffers& lent) {
   if (!py::isinstance<py::sequence>(input) || py::len(input) != 2) {
@@ -108,6 +159,18 @@ void submit(const ModelHandle& handle, uint64_t token, const py::sequence& input
   request.completion = std::make_unique<QueuedCompletion>(handle.completions(), token, std::move(lent));
   const py::gil_scoped_release release;
   handle.model().submit(std::move(request));
+}
+
+using PythonIdentityTensor = std::tuple<std::string, std::string, std::string, core::Shape>;
+
+core::Signature make_identity_signature(const std::vector<PythonIdentityTensor>& tensors, int64_t max_batch_size) {
+  std::vector<IdentityTensor> made;
+  for (const auto& [input, output, dtype, dims] : tensors) {
+    const std::optional<core::Dtype> known = core::dtype_from_name(dtype);
+    if (!known) throw py::value_error("unknown dtype '" + dtype + "'");
+    made.push_back({input, output, *known, dims});
+  }
+  return identity_signature(made, max_batch_size);
 }
 
 struct BatchStatistics {
@@ -148,15 +211,18 @@ void register_statistics(py::module_& module) {
 
 void register_model(py::module_& module) {
   register_statistics(module);
+  module.def("identity_signature", make_identity_signature, py::arg("tensors"), py::arg("max_batch_size"));
   py::class_<PythonOptions>(module, "ModelOptions")
       .def(py::init(&make_options), py::kw_only(), py::arg("name"), py::arg("max_batch_size"),
            py::arg("dynamic_batching"), py::arg("preferred_batch_sizes"), py::arg("max_queue_delay_us"),
            py::arg("max_queue_size"), py::arg("devices"), py::arg("slots_per_instance"),
-           py::arg("variable_output_axes"));
+           py::arg("variable_output_axes"), py::arg("record_statistics") = true);
   using ReleaseGil = py::call_guard<py::gil_scoped_release>;
   py::class_<ModelHandle>(module, "Model")
-      .def(py::init<const RuntimeHandle&, const std::string&, const PythonOptions&, py::object>(), py::arg("runtime"),
-           py::arg("path"), py::arg("options"), py::arg("completions"))
+      .def(py::init(&open_model), py::arg("runtime"), py::arg("path"), py::arg("options"), py::arg("completions"))
+      .def_static("identity", open_identity, py::arg("signature"), py::arg("options"), py::arg("execute_delay_us"),
+                  py::arg("completions"))
+      .def_property_readonly("sink", sink_of)
       .def_property_readonly("signature", [](const ModelHandle& handle) { return handle.model().signature(); })
       .def("submit", submit, py::arg("token"), py::arg("inputs"), py::arg("rows"))
       .def(

@@ -13,6 +13,7 @@ from npuserve.cli.acl_library import DEVICES, LibraryNotFoundError, acl_candidat
 from npuserve.cli.parser import add_flag, add_refused, add_without_effect
 from npuserve.config.options import LOG_FORMATS, ServerOptions
 from npuserve.execution.ascend import AscendBackend
+from npuserve.execution.identity import IdentityBackend
 from npuserve.observability.logging import LogOptions, configure_logging
 from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
@@ -103,8 +104,10 @@ def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 
 async def _serve(options: ServerOptions) -> int:
-    backend = AscendBackend(options.acl_candidates)
-    loader = ModelLoader({"ascend": backend}, auto_complete=not options.disable_auto_complete_config)
+    loader = ModelLoader(
+        {"ascend": AscendBackend(options.acl_candidates), "identity": IdentityBackend()},
+        auto_complete=not options.disable_auto_complete_config,
+    )
     registry = ModelRegistry(
         loader, load_concurrency=options.model_load_concurrency, strict_readiness=options.strict_readiness
     )
@@ -112,7 +115,7 @@ async def _serve(options: ServerOptions) -> int:
     lifecycle = Lifecycle(
         models=registry,
         front_end=GrpcAioFrontEnd(methods, host=options.grpc_address, port=options.grpc_port),
-        close_backends=backend.close,
+        close_backends=loader.close,
         repositories=options.model_repositories,
         exit_on_error=options.exit_on_error,
         exit_timeout_secs=options.exit_timeout_secs,

@@ -16,7 +16,7 @@ class BatchingOptions:
     max_batch_size: rows; 0 if the model does not batch.
     dynamic_batching: whether requests share executions.
     max_queue_size: requests; 0 is no limit.
-    devices: one entry per instance, the ordinal of its device.
+    devices: one entry per instance, the ordinal of its device; 0 for each if the backend runs on the CPU.
     variable_output_axes: per output of the signature, the axes of its full shape that follow a request's own length.
     """
 
@@ -29,9 +29,12 @@ class BatchingOptions:
     variable_output_axes: tuple[tuple[int, ...], ...]
 
 
-def batching_options(config: ModelConfig, signature: ModelSignature, *, device_count: int) -> BatchingOptions:
+def batching_options(
+    config: ModelConfig, signature: ModelSignature, *, device_count: int, on_cpu: bool = False
+) -> BatchingOptions:
     """Map a completed config that agrees with its model.
 
+    on_cpu: whether the backend runs on the CPU and not on devices.
     Raises ServeError: INVALID_ARGUMENT for devices that are not there and for features that no executor offers.
     """
     validate_instances(config, device_count)
@@ -43,7 +46,7 @@ def batching_options(config: ModelConfig, signature: ModelSignature, *, device_c
         preferred_batch_sizes=tuple(batching.preferred_batch_size),
         max_queue_delay_us=batching.max_queue_delay_microseconds,
         max_queue_size=batching.default_queue_policy.max_queue_size,
-        devices=_devices(config, device_count),
+        devices=_cpu_instances(config) if on_cpu else _devices(config, device_count),
         variable_output_axes=_variable_output_axes(config, signature),
     )
 
@@ -102,6 +105,16 @@ def _devices(config: ModelConfig, device_count: int) -> tuple[int, ...]:
             devices.extend(instance % device_count for instance in range(group.count))
         else:
             devices.extend(device for _ in range(group.count) for device in group.gpus)
+    return _at_least_one(config, devices)
+
+
+def _cpu_instances(config: ModelConfig) -> tuple[int, ...]:
+    return _at_least_one(
+        config, [0 for group in config.instance_group if not group.passive for _ in range(group.count)]
+    )
+
+
+def _at_least_one(config: ModelConfig, devices: list[int]) -> tuple[int, ...]:
     if not devices:
         raise invalid(f"model '{config.name}' has no instance that takes requests")
     return tuple(devices)

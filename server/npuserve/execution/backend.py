@@ -15,12 +15,20 @@ class Backend(Protocol):
     gets the completed config.
     """
 
+    @property
+    def needs_model_file(self) -> bool:
+        """Whether a version is a file: if not, `path` is the version's folder, and the config says everything."""
+        ...
+
     async def device_count(self) -> int:
         """Return how many accelerators there are; 0 if the backend runs on the CPU. Raises ServeError."""
         ...
 
-    async def describe(self, path: Path) -> ModelSignature:
-        """Return what a model file says of itself. Raises ServeError: INVALID_ARGUMENT if it is not a usable model."""
+    async def describe(self, path: Path, config: ModelConfig) -> ModelSignature:
+        """Return what a model file says of itself.
+
+        config: as it was read. Raises ServeError: INVALID_ARGUMENT if it is not a usable model.
+        """
         ...
 
     async def load(self, path: Path, config: ModelConfig, signature: ModelSignature) -> Executor:

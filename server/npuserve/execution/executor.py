@@ -16,6 +16,14 @@ class Executor(Protocol):
         """What the compiled model says of itself."""
         ...
 
+    @property
+    def sink(self) -> object | None:
+        """A capsule `npuserve.core.Sink` that takes requests natively; None if requests must come through `execute`.
+
+        It may outlive the executor: what is submitted after `close` is answered UNAVAILABLE.
+        """
+        ...
+
     async def execute(self, inputs: Sequence[Tensor], rows: int) -> list[Tensor]:
         """Run one request and return all outputs in the signature's order, cut to the request's own rows and lengths.
 

@@ -71,10 +71,12 @@ class ModelLoader:
                 f"unable to find backend library for backend '{config.backend or config.platform}', try specifying "
                 "runtime on the model configuration."
             )
-        path = directory.version_path(version) / config.default_model_filename
-        await asyncio.to_thread(_require_files, directory, path, config)
+        path = directory.version_path(version)
+        if backend.needs_model_file:
+            path /= config.default_model_filename
+        await asyncio.to_thread(_require_files, directory, path, config, is_file=backend.needs_model_file)
         device_count = await backend.device_count()
-        signature = await backend.describe(path)
+        signature = await backend.describe(path, config)
         complete = complete_model_config(
             config, signature, device_count=device_count, auto_complete=self._auto_complete
         )
@@ -87,9 +89,16 @@ class ModelLoader:
         executor = await backend.load(path, complete, signature)
         return LoadedModel(directory.name, version, complete, signature, executor)
 
+    async def close(self) -> None:
+        """Close the backends. Every executor must be closed. Raises ExceptionGroup after all if some failed to."""
+        results = await asyncio.gather(*(each.close() for each in self._backends.values()), return_exceptions=True)
+        if errors := [result for result in results if isinstance(result, Exception)]:
+            raise ExceptionGroup("some backends failed to close", errors)
 
-def _require_files(directory: ModelDirectory, path: Path, config: ModelConfig) -> None:
-    if not path.is_file():
+
+def _require_files(directory: ModelDirectory, path: Path, config: ModelConfig, *, is_file: bool) -> None:
+    """Raise ServeError unless the version, a file or a folder, and the label files are there."""
+    if not (path.is_file() if is_file else path.is_dir()):
         raise ServeError(StatusCode.UNAVAILABLE, f"unable to find '{path}' for model '{directory.name}'")
     for output in config.output:
         labels = directory.path / output.label_filename

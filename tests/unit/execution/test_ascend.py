@@ -11,7 +11,8 @@ from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
-from npuserve.execution.ascend import AscendBackend, AscendExecutor
+from npuserve.execution.ascend import AscendBackend
+from npuserve.execution.native import NativeExecutor
 from support.emulator import LIBRARY
 from support.models import build_models, expected_tokens
 
@@ -37,8 +38,8 @@ def config(name: str, max_batch_size: int, delay_us: int = 0, copies: int = 1) -
     return model
 
 
-async def loaded(backend: AscendBackend, path: Path, model: ModelConfig) -> AscendExecutor:
-    return await backend.load(path, model, await backend.describe(path))
+async def loaded(backend: AscendBackend, path: Path, model: ModelConfig) -> NativeExecutor:
+    return await backend.load(path, model, await backend.describe(path, model))
 
 
 def tokens(rows: int, length: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -55,7 +56,7 @@ def array(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
 
 
 async def test_a_model_describes_itself(backend: AscendBackend, models: Path) -> None:
-    signature = await backend.describe(models / "tokens.om")
+    signature = await backend.describe(models / "tokens.om", ModelConfig())
     assert [(spec.name, spec.dtype, spec.shape) for spec in signature.inputs] == [
         ("input_ids", Dtype.INT64, (-1, -1)),
         ("attention_mask", Dtype.INT64, (-1, -1)),
@@ -123,7 +124,7 @@ async def test_a_file_that_is_no_model_is_an_invalid_argument(backend: AscendBac
     path = tmp_path / "model.om"
     path.write_bytes(b"text")
     with pytest.raises(ServeError, match=r"failed to load '.*model.om': .*aclmdlLoadFromFile") as caught:
-        await backend.describe(path)
+        await backend.describe(path, ModelConfig())
     assert caught.value.status is StatusCode.INVALID_ARGUMENT
 
 

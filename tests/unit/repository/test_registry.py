@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
 from npuserve.core.signature import ModelSignature
@@ -239,10 +240,10 @@ async def test_an_unexpected_error_of_a_backend_stays_with_its_model(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(IdentityBackend):
-        async def describe(self, path: Path) -> ModelSignature:
+        async def describe(self, path: Path, config: ModelConfig) -> ModelSignature:
             if "broken" in str(path):
                 raise RuntimeError("secret detail")
-            return await super().describe(path)
+            return await super().describe(path, config)
 
     write_model(tmp_path / "broken" / "1" / "model.om")
     write_model(tmp_path / "sound" / "1" / "model.om")

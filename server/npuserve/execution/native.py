@@ -1,0 +1,133 @@
+"""Models of the native engine, whatever runs their batches."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from npuserve import _engine
+from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.config.batching import BatchingOptions
+from npuserve.core.dtype import Dtype
+from npuserve.core.errors import ServeError, invalid
+from npuserve.core.signature import Gear, ModelSignature, TensorSpec
+from npuserve.core.status import StatusCode
+from npuserve.core.tensor import Tensor
+from npuserve.execution.completions import CompletionRouter
+from npuserve.observability.statistics import BatchStatistics, Duration, ModelStatistics
+
+_log = logging.getLogger(__name__)
+
+SLOTS_PER_INSTANCE = 2
+"""One slot executes while the next is being filled and queued behind it."""
+
+
+class NativeExecutor:
+    """One model version: the native queue, batcher and instances behind the Executor interface.
+
+    router: joins the completion queue that the model was given to the loop.
+    """
+
+    def __init__(self, name: str, model: _engine.Model, signature: ModelSignature, router: CompletionRouter) -> None:
+        self._name = name
+        self._model = model
+        self._signature = signature
+        self._router = router
+
+    def __repr__(self) -> str:
+        return f"<NativeExecutor pending={self._model.pending}>"
+
+    @property
+    def signature(self) -> ModelSignature:
+        """What the model says of itself."""
+        return self._signature
+
+    @property
+    def sink(self) -> object:
+        """A new capsule of the native model; see Executor.sink."""
+        return self._model.sink
+
+    async def execute(self, inputs: Sequence[Tensor], rows: int) -> list[Tensor]:
+        """Run one request; see Executor.execute."""
+        arguments = [(tensor.data, tensor.shape) for tensor in inputs]
+        completion = await self._router.call(
+            lambda token: self._model.submit(token, arguments, rows), self._model.cancel
+        )
+        if completion.status:
+            if completion.status == StatusCode.INTERNAL:
+                _log.error("model '%s' failed: %s", self._name, completion.message)
+            raise ServeError(StatusCode(completion.status), completion.message)
+        return [
+            Tensor(spec.name, spec.dtype, output.shape, memoryview(output))
+            for spec, output in zip(self._signature.outputs, completion.outputs, strict=True)
+        ]
+
+    def statistics(self) -> ModelStatistics:
+        """Return a consistent snapshot of the counters."""
+        return _statistics(self._model.statistics())
+
+    async def close(self) -> None:
+        """Refuse new requests, complete the accepted ones, unload. Idempotent."""
+        await asyncio.to_thread(self._model.close)
+
+
+def native_options(config: ModelConfig, batching: BatchingOptions) -> _engine.ModelOptions:
+    """Return the engine's options for a completed config. Raises ServeError: INVALID_ARGUMENT for its parameters."""
+    return _engine.ModelOptions(
+        name=config.name,
+        max_batch_size=batching.max_batch_size,
+        dynamic_batching=batching.dynamic_batching,
+        preferred_batch_sizes=batching.preferred_batch_sizes,
+        max_queue_delay_us=batching.max_queue_delay_us,
+        max_queue_size=batching.max_queue_size,
+        devices=batching.devices,
+        slots_per_instance=SLOTS_PER_INSTANCE,
+        variable_output_axes=batching.variable_output_axes,
+        record_statistics=_record_statistics(config),
+    )
+
+
+def _record_statistics(config: ModelConfig) -> bool:
+    text = config.parameters["statistics"].string_value if "statistics" in config.parameters else "on"
+    if text not in ("on", "off"):
+        raise invalid(f"model '{config.name}': parameter 'statistics' must be 'on' or 'off', got '{text}'")
+    return text == "on"
+
+
+def model_signature(native: _engine.Signature) -> ModelSignature:
+    """Return the engine's description of a model as the rest of the server sees it."""
+    return ModelSignature(
+        inputs=tuple(_spec(spec) for spec in native.inputs),
+        outputs=tuple(_spec(spec) for spec in native.outputs),
+        gears=tuple(Gear(tuple(gear.input_shapes), tuple(gear.output_shapes)) for gear in native.gears),
+    )
+
+
+def _spec(native: _engine.TensorSpec) -> TensorSpec:
+    return TensorSpec(native.name, Dtype(native.dtype), native.shape)
+
+
+def _statistics(native: _engine.Statistics) -> ModelStatistics:
+    return ModelStatistics(
+        last_inference_ms=native.last_inference_ms,
+        inference_count=native.inference_count,
+        execution_count=native.execution_count,
+        success=_duration(native.success),
+        fail=_duration(native.fail),
+        queue=_duration(native.queue),
+        compute_input=_duration(native.compute_input),
+        compute_infer=_duration(native.compute_infer),
+        compute_output=_duration(native.compute_output),
+        batches=tuple(
+            BatchStatistics(
+                batch.batch_size,
+                _duration(batch.compute_input),
+                _duration(batch.compute_infer),
+                _duration(batch.compute_output),
+            )
+            for batch in native.batches
+        ),
+    )
+
+
+def _duration(native: _engine.DurationCount) -> Duration:
+    return Duration(native.count, native.ns)

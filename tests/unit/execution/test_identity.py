@@ -1,0 +1,213 @@
+"""The identity backend, from a config to answers."""
+
+import asyncio
+import ctypes
+import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from npuserve.core.dtype import Dtype
+from npuserve.core.errors import ServeError
+from npuserve.core.status import StatusCode
+from npuserve.core.tensor import Tensor
+from npuserve.execution.identity import IdentityBackend
+from npuserve.repository.loading import LoadedModel, ModelLoader
+from npuserve.repository.scan import scan_repositories
+
+PAIR = """
+    input { name: "a" data_type: TYPE_FP32 dims: [ 2, 2 ] } output { name: "x" data_type: TYPE_FP32 dims: [ 2, 2 ] }
+    input { name: "b" data_type: TYPE_INT8 dims: 1 } output { name: "y" data_type: TYPE_INT8 dims: 1 }
+"""
+ONE = 'input { name: "a" data_type: TYPE_INT64 dims: 4 } output { name: "x" data_type: TYPE_INT64 dims: 4 } '
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[IdentityBackend]:
+    backend = IdentityBackend()
+    yield backend
+    await backend.close()
+
+
+async def load(backend: IdentityBackend, repository: Path, text: str) -> LoadedModel:
+    """Load version 1 of a model that is a config and an empty folder."""
+    (repository / "m" / "1").mkdir(parents=True, exist_ok=True)
+    (repository / "m" / "config.pbtxt").write_text('backend: "identity" ' + text)
+    (directory,) = scan_repositories([repository]).models.values()
+    loader = ModelLoader({"identity": backend})
+    return await loader.load(directory, 1, loader.read_config(directory))
+
+
+def row(value: int) -> Tensor:
+    return Tensor("a", Dtype.INT64, (1, 4), bytes([value]) * 32)
+
+
+async def test_every_output_is_its_inputs_copy(backend: IdentityBackend, tmp_path: Path) -> None:
+    loaded = await load(backend, tmp_path, PAIR + "max_batch_size: 4 dynamic_batching { }")
+    inputs = [Tensor("a", Dtype.FP32, (3, 2, 2), bytes(range(48))), Tensor("b", Dtype.INT8, (3, 1), b"\x01\x02\x03")]
+    answers = await loaded.executor.execute(inputs, 3)
+    assert [(answer.name, answer.dtype, answer.shape, bytes(answer.data)) for answer in answers] == [
+        ("x", Dtype.FP32, (3, 2, 2), bytes(range(48))),
+        ("y", Dtype.INT8, (3, 1), b"\x01\x02\x03"),
+    ]
+    await loaded.executor.close()
+
+
+async def test_without_a_batch_dimension_shapes_are_the_configs(backend: IdentityBackend, tmp_path: Path) -> None:
+    loaded = await load(backend, tmp_path, ONE)
+    assert loaded.signature.inputs[0].shape == (4,)
+    (answer,) = await loaded.executor.execute([Tensor("a", Dtype.INT64, (4,), bytes(range(32)))], 1)
+    assert bytes(answer.data) == bytes(range(32))
+    await loaded.executor.close()
+
+
+async def test_a_reshape_is_what_the_model_sees(backend: IdentityBackend, tmp_path: Path) -> None:
+    text = """
+        max_batch_size: 2
+        input { name: "a" data_type: TYPE_INT64 dims: 1 reshape { shape: [ ] } }
+        output { name: "x" data_type: TYPE_INT64 dims: 1 reshape { shape: [ ] } }
+    """
+    loaded = await load(backend, tmp_path, text)
+    assert loaded.signature.inputs[0].shape == (-1,)
+    await loaded.executor.close()
+
+
+async def test_requests_share_executions(backend: IdentityBackend, tmp_path: Path) -> None:
+    text = ONE + "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }"
+    loaded = await load(backend, tmp_path, text)
+    answers = await asyncio.gather(*(loaded.executor.execute([row(value)], 1) for value in range(16)))
+    assert [bytes(answer.data)[0] for (answer,) in answers] == list(range(16))
+    statistics = loaded.executor.statistics()
+    assert (statistics.success.count, statistics.inference_count) == (16, 16)
+    assert [(batch.batch_size, batch.compute_infer.count) for batch in statistics.batches] == [(8, 2)]
+    await loaded.executor.close()
+
+
+async def test_a_request_that_waits_for_the_device_is_cancelled_at_once(
+    backend: IdentityBackend, tmp_path: Path
+) -> None:
+    text = ONE + 'max_batch_size: 1 parameters { key: "execute_delay_ms" value { string_value: "300" } }'
+    loaded = await load(backend, tmp_path, text)
+    # Two slots take two of them; the third waits in the queue.
+    tasks = [asyncio.create_task(loaded.executor.execute([row(value)], 1)) for value in range(3)]
+    await asyncio.sleep(0)
+    tasks[2].cancel()
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert tasks[2] in done
+    await asyncio.wait(tasks)
+    statistics = loaded.executor.statistics()
+    assert (statistics.success.count, statistics.fail.count, statistics.execution_count) == (2, 1, 2)
+    await loaded.executor.close()
+
+
+async def test_there_are_as_many_instances_as_the_group_says(backend: IdentityBackend, tmp_path: Path) -> None:
+    text = ONE + 'max_batch_size: 1 instance_group { count: 2 } parameters { key: "execute_delay_ms" value { '
+    loaded = await load(backend, tmp_path, text + 'string_value: "50" } }')
+    await asyncio.gather(*(loaded.executor.execute([row(value)], 1) for value in range(2)))
+    assert loaded.executor.statistics().execution_count == 2
+    assert loaded.config.instance_group[0].count == 2
+    await loaded.executor.close()
+
+
+async def test_statistics_can_be_switched_off(backend: IdentityBackend, tmp_path: Path) -> None:
+    text = ONE + 'max_batch_size: 1 parameters { key: "statistics" value { string_value: "%s" } }'
+    loaded = await load(backend, tmp_path, text % "off")
+    await loaded.executor.execute([row(1)], 1)
+    statistics = loaded.executor.statistics()
+    assert (statistics.success.count, statistics.execution_count, statistics.last_inference_ms) == (0, 0, 0)
+    await loaded.executor.close()
+    loaded = await load(backend, tmp_path, text % "on")
+    await loaded.executor.execute([row(1)], 1)
+    assert loaded.executor.statistics().success.count == 1
+    await loaded.executor.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "needs an output for each input in the config, got 0 inputs and 0 outputs"),
+        (ONE + 'output { name: "y" data_type: TYPE_FP32 dims: 4 }', "got 1 inputs and 2 outputs"),
+        (
+            'input { name: "a" data_type: TYPE_FP32 dims: 4 } output { name: "x" data_type: TYPE_FP32 dims: 5 }',
+            "output 'x' must have the data type and the shape of input 'a', TYPE_FP32 [4]",
+        ),
+        (
+            'input { name: "a" data_type: TYPE_FP32 dims: 4 } output { name: "x" data_type: TYPE_INT32 dims: 4 }',
+            "output 'x' must have the data type and the shape of input 'a', TYPE_FP32 [4]",
+        ),
+        (
+            'input { name: "a" data_type: TYPE_FP32 dims: -1 } output { name: "x" data_type: TYPE_FP32 dims: -1 }',
+            "model 'm': input 'a': dimensions must be fixed, got [-1]",
+        ),
+        (
+            'input { name: "a" data_type: TYPE_STRING dims: 1 } output { name: "x" data_type: TYPE_STRING dims: 1 }',
+            "model 'm': input 'a': elements of BYTES have no fixed size",
+        ),
+        (
+            ONE + "instance_group { kind: KIND_GPU }",
+            "instance group m_0 of model m has kind KIND_GPU but no GPUs are available",
+        ),
+        (ONE + "instance_group { passive: true }", "model 'm' has no instance that takes requests"),
+        (
+            ONE + 'parameters { key: "execute_delay_ms" value { string_value: "soon" } }',
+            "model 'm': parameter 'execute_delay_ms' must be a number in 0 to 3600000, got 'soon'",
+        ),
+        (ONE + 'parameters { key: "execute_delay_ms" value { string_value: "-1" } }', "got '-1'"),
+        (
+            ONE + 'parameters { key: "statistics" value { string_value: "no" } }',
+            "model 'm': parameter 'statistics' must be 'on' or 'off', got 'no'",
+        ),
+        (
+            'max_batch_size: 2147483647 input { name: "a" data_type: TYPE_FP64 dims: [ 2147483647, 8 ] } '
+            'output { name: "x" data_type: TYPE_FP64 dims: [ 2147483647, 8 ] }',
+            "failed to load 'm': ",
+        ),
+    ],
+)
+async def test_what_is_no_identity_model_is_refused(
+    backend: IdentityBackend, tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ServeError) as caught:
+        await load(backend, tmp_path, text)
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
+    assert message in caught.value.message
+
+
+async def test_slots_that_do_not_fit_in_memory_are_said_to(backend: IdentityBackend, tmp_path: Path) -> None:
+    text = (
+        'input { name: "a" data_type: TYPE_INT8 dims: [ 1073741824, 65536, 1024 ] } '
+        'output { name: "x" data_type: TYPE_INT8 dims: [ 1073741824, 65536, 1024 ] }'
+    )
+    with pytest.raises(ServeError, match="not enough memory for its slots") as caught:
+        await load(backend, tmp_path, text)
+    assert caught.value.status is StatusCode.UNAVAILABLE
+
+
+async def test_a_version_needs_its_folder(backend: IdentityBackend, tmp_path: Path) -> None:
+    loaded = await load(backend, tmp_path, ONE)
+    await loaded.executor.close()
+    (directory,) = scan_repositories([tmp_path]).models.values()
+    loader = ModelLoader({"identity": backend})
+    with pytest.raises(ServeError, match=r"unable to find '.*m/2' for model 'm'"):
+        await loader.load(directory, 2, loader.read_config(directory))
+
+
+def is_sink(capsule: object) -> bool:
+    is_valid = ctypes.pythonapi.PyCapsule_IsValid
+    is_valid.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    return bool(is_valid(capsule, b"npuserve.core.Sink"))
+
+
+async def test_a_sink_outlives_its_executor(backend: IdentityBackend, tmp_path: Path) -> None:
+    loaded = await load(backend, tmp_path, ONE + "max_batch_size: 1")
+    executor = loaded.executor
+    sink = executor.sink
+    assert is_sink(sink)
+    assert executor.sink is not sink
+    await executor.close()
+    with pytest.raises(ServeError, match="Server is stopping") as caught:
+        await executor.execute([row(1)], 1)
+    assert caught.value.status is StatusCode.UNAVAILABLE
+    del executor, loaded
+    gc.collect()
+    assert is_sink(sink)
