@@ -1,0 +1,73 @@
+"""A mixed load in short: clients of every kind of `benchmarks/soak`, a fixed number of rounds each, side by side."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from support.server import Server, serving
+
+from benchmarks.server import open_files
+from benchmarks.soak.kinds import KINDS
+from benchmarks.soak.ledger import Ledger
+from benchmarks.soak.load import Load, run_rounds
+from benchmarks.soak.models import write_repository
+from benchmarks.soak.run import is_error
+from benchmarks.soak.verdict import ask_each_model, miscounts
+from benchmarks.soak.watch import files_at_most
+
+ROUNDS = 3
+
+
+class Loaded:
+    """A server after its load, and what the clients and the kernel say of it."""
+
+    def __init__(self, server: Server, front_end: str) -> None:
+        host, _, port = server.url.rpartition(":")
+        self._load = Load(host, int(port))
+        self.server = server
+        self.front_end = front_end
+        self.miscounts: list[str] = []
+        self.files_growth = 0
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._load.ledger
+
+    async def run(self) -> None:
+        process = self.server.process.pid
+        files = open_files(process)
+        await run_rounds(self._load, KINDS, ROUNDS)
+        await ask_each_model(self._load)
+        self.files_growth = await files_at_most(process, files) - files
+        self.miscounts = await miscounts(self._load)
+
+
+@pytest.fixture(scope="module", params=["native", "grpcio"])
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    repository = tmp_path_factory.mktemp("repository")
+    write_repository(repository)
+    with serving(repository, "--frontend", request.param) as server:
+        loaded = Loaded(server, request.param)
+        asyncio.run(loaded.run())
+        yield loaded
+
+
+def test_every_request_is_answered_once_and_by_its_own_bytes(loaded: Loaded) -> None:
+    assert loaded.ledger.mistakes == []
+    assert {subject: tally for subject, tally in loaded.ledger.tallies.items() if tally.unanswered} == {}
+    assert loaded.ledger.sent > 100 * ROUNDS
+
+
+def test_the_counters_of_the_server_are_what_clients_saw(loaded: Loaded) -> None:
+    assert loaded.miscounts == []
+
+
+def test_no_file_stays_open_behind_clients_that_left(loaded: Loaded) -> None:
+    assert loaded.files_growth <= 0
+
+
+def test_afterwards_the_server_drains_and_leaves_no_error_in_its_log(loaded: Loaded) -> None:
+    loaded.server.signal()
+    assert loaded.server.wait() == 0
+    # grpc.aio itself writes a trace when a client has gone before its answer.
+    assert loaded.front_end == "grpcio" or [line for line in loaded.server.lines if is_error(line)] == []
