@@ -38,3 +38,8 @@ endif()
 # The native half of benchmarks/engine.
 add_executable(engine_overhead ${REPOSITORY_DIR}/benchmarks/engine/overhead.cc)
 target_link_libraries(engine_overhead PRIVATE npuserve_engine)
+
+# The native half of tests/unit/test_infer_codec.py.
+add_executable(infer_answers ${REPOSITORY_DIR}/tests/native/wire/answers/infer_answers.cc)
+target_link_libraries(infer_answers PRIVATE npuserve_wire)
+set_target_properties(infer_answers PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

@@ -105,7 +105,7 @@ bool check_outputs(const InferRequest& request, const ModelInterface& model, Inf
   plan.wanted.resize(model.outputs.size());
   for (const InferOutput& output : request.outputs) {
     const auto declared = std::ranges::find(model.outputs, output.name, &DeclaredTensor::name);
-    if (declared == model.outputs.end()) {
+    if (declared == model.outputs.end() || declared->name.empty()) {
       return refuse(plan, "unexpected inference output " + quoted(output.name) + " for model " + quoted(model.name));
     }
     plan.wanted[static_cast<size_t>(declared - model.outputs.begin())] = true;

@@ -105,7 +105,8 @@ class Response {
   template <typename Use>
   void for_each_wanted(const Use& use) const {
     for (size_t i = 0; i < outputs_.size(); ++i) {
-      if (wanted_.empty() || wanted_[i]) use(OutputPart(model_, i, outputs_[i]));
+      const bool wanted = wanted_.empty() ? !model_.outputs[i].name.empty() : wanted_[i];
+      if (wanted) use(OutputPart(model_, i, outputs_[i]));
     }
   }
 

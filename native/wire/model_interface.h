@@ -27,7 +27,9 @@ struct ModelInterface {
   int64_t max_batch_size = 0;           // 0: no batch dimension
   std::vector<DeclaredTensor> inputs;   // in the config's order, in which refusals list them
   std::vector<size_t> input_positions;  // where each of them stands in the signature, in whose order a sink takes them
-  std::vector<DeclaredTensor> outputs;  // in the signature's order, in which a sink gives them
+  // In the signature's order, in which a sink gives them; one that the config leaves out, and which is not served, has
+  // no name here.
+  std::vector<DeclaredTensor> outputs;
 };
 
 // `wanted` with its -1 filled, in order, by the sizes that `shape` has where `declared` has -1; what `shape` has before
