@@ -180,7 +180,7 @@ def test_a_port_in_use_ends_the_start(waiting: Path) -> None:
         (["--foo=1"], "unrecognized arguments: --foo=1"),
         (["--grpc-port=many"], "argument --grpc-port: invalid int value: 'many'"),
         (["--exit-on-error=perhaps"], "argument --exit-on-error: expected true or false, got 'perhaps'"),
-        (["--grpc-use-ssl=true"], "--grpc-use-ssl is not supported by this version of npuserve"),
+        (["--log-file=x"], "--log-file is not supported by this version of npuserve"),
     ],
 )
 def test_a_wrong_flag_ends_with_usage_and_code_1(waiting: Path, flags: list[str], text: str) -> None:

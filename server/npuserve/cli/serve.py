@@ -8,8 +8,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import uvloop
+
 from npuserve import __version__
 from npuserve.cli.acl_library import DEVICES, LibraryNotFoundError, acl_candidates
+from npuserve.cli.grpc_flags import add_grpc_arguments, grpc_options
 from npuserve.cli.parser import add_flag, add_refused, add_without_effect
 from npuserve.config.options import LOG_FORMATS, ServerOptions
 from npuserve.execution.ascend import AscendBackend
@@ -17,9 +20,11 @@ from npuserve.execution.identity import IdentityBackend
 from npuserve.observability.logging import LogOptions, configure_logging
 from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
+from npuserve.service.routes import InferRoutes
 from npuserve.service.table import method_table
-from npuserve.transport.grpc_aio import GrpcAioFrontEnd
+from npuserve.transport.front_end import FrontEnd, FrontEndError
 from npuserve.transport.lifecycle import Ending, Lifecycle
+from npuserve.transport.listen import raise_open_files_limit
 
 _log = logging.getLogger(__name__)
 
@@ -30,21 +35,16 @@ _WITHOUT_EFFECT = (
     *("--reuse-http-port", "--allow-metrics", "--allow-gpu-metrics", "--allow-cpu-metrics", "--metrics-port"),
     *("--metrics-address", "--metrics-interval-ms", "--metrics-config", "--trace-config", "--allow-grpc"),
     *("--grpc-infer-thread-count", "--grpc-infer-allocation-pool-size", "--grpc-max-response-pool-size"),
-    *("--grpc-keepalive-time", "--grpc-keepalive-timeout", "--grpc-keepalive-permit-without-calls"),
-    *("--grpc-http2-max-pings-without-data", "--grpc-http2-min-recv-ping-interval-without-data"),
-    *("--grpc-http2-max-ping-strikes", "--grpc-max-connection-age", "--grpc-max-connection-age-grace"),
     *("--pinned-memory-pool-byte-size", "--cuda-memory-pool-byte-size", "--min-supported-compute-capability"),
     *("--model-load-gpu-limit", "--enable-peer-access", "--cuda-virtual-address-size", "--buffer-manager-thread-count"),
     *("--backend-directory", "--backend-config", "--host-policy", "--repository-poll-secs", "--allow-sagemaker"),
-    *("--allow-vertex-ai", "--grpc-infer-response-compression-level", "--model-load-retry-count"),
+    *("--allow-vertex-ai", "--model-load-retry-count"),
 )
 # Flags whose effect a user relies on: leaving them out silently would be unsafe or wrong.
 _REFUSED = (
-    *("--grpc-use-ssl", "--grpc-use-ssl-mutual", "--grpc-server-cert", "--grpc-server-key", "--grpc-root-cert"),
     *("--grpc-restricted-protocol", "--http-restricted-api", "--grpc-header-forward-pattern", "--load-model"),
     *("--model-namespacing", "--model-config-name", "--strict-model-config", "--rate-limit", "--rate-limit-resource"),
     *("--cache-config", "--cache-directory", "--response-cache-byte-size", "--allow-client-shm", "--log-file"),
-    *("--reuse-grpc-port",),
 )
 
 
@@ -64,8 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--model-control-mode", default="none", metavar="MODE", help="how models are loaded; only 'none': all, at start"
     )
-    add("--grpc-address", default="0.0.0.0", metavar="HOST", help="address to listen on (%(default)s)")
-    add("--grpc-port", type=int, default=8001, metavar="PORT", help="port to listen on; 0 takes a free one (8001)")
     add("--id", default="npuserve", metavar="NAME", help="server name in the metadata (%(default)s)")
     add("--exit-timeout-secs", type=float, default=30.0, metavar="S", help="time to drain in after a signal (30)")
     add_flag(parser, "--exit-on-error", True, "exit if a model fails to load (true)")
@@ -78,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--log-format", default="default", metavar="FORMAT", help=f"one of {', '.join(LOG_FORMATS)}")
     add("--device", choices=DEVICES, default="auto", help="npu, emulator, or auto: npu if ASCEND_HOME_PATH is set")
     add("--acl-library", metavar="PATH", help="AscendCL library (also NPUSERVE_ACL_LIBRARY); goes before --device")
+    add_grpc_arguments(parser)
     add_without_effect(parser, _WITHOUT_EFFECT)
     add_refused(parser, _REFUSED)
 
@@ -100,7 +99,9 @@ def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
     )
     for flag in dict.fromkeys(parsed.without_effect):
         _log.warning("%s is accepted and has no effect in this version of npuserve", flag)
-    return asyncio.run(_serve(options))
+    raise_open_files_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if options.grpc.frontend == "native" else None) as runner:
+        return runner.run(_serve(options))
 
 
 async def _serve(options: ServerOptions) -> int:
@@ -111,10 +112,14 @@ async def _serve(options: ServerOptions) -> int:
     registry = ModelRegistry(
         loader, load_concurrency=options.model_load_concurrency, strict_readiness=options.strict_readiness
     )
-    methods = method_table(registry, server_id=options.server_id, server_version=__version__)
+    try:
+        front_end = _front_end(registry, options)
+    except FrontEndError as error:
+        print(f"npuserve serve: error: {error}", file=sys.stderr)
+        return 1
     lifecycle = Lifecycle(
         models=registry,
-        front_end=GrpcAioFrontEnd(methods, host=options.grpc_address, port=options.grpc_port),
+        front_end=front_end,
         close_backends=loader.close,
         repositories=options.model_repositories,
         exit_on_error=options.exit_on_error,
@@ -134,6 +139,21 @@ async def _serve(options: ServerOptions) -> int:
     return 0 if ending is Ending.CLEAN else 1
 
 
+def _front_end(registry: ModelRegistry, options: ServerOptions) -> FrontEnd:
+    """Return the front end that was asked for; the other one's libraries stay out of the process.
+
+    Raises FrontEndError if the TLS files cannot be used.
+    """
+    methods = method_table(registry, server_id=options.server_id, server_version=__version__)
+    if options.grpc.frontend == "grpcio":
+        from npuserve.transport.grpc_aio import GrpcAioFrontEnd
+
+        return GrpcAioFrontEnd(methods, options.grpc)
+    from npuserve.transport.wire import WireFrontEnd
+
+    return WireFrontEnd(methods, InferRoutes(registry), options.grpc)
+
+
 def _options(parsed: argparse.Namespace, environment: Mapping[str, str]) -> ServerOptions:
     """Return the checked options. Raises ValueError, LibraryNotFoundError."""
     if parsed.model_control_mode != "none":
@@ -143,8 +163,7 @@ def _options(parsed: argparse.Namespace, environment: Mapping[str, str]) -> Serv
     return ServerOptions(
         model_repositories=tuple(parsed.repositories),
         server_id=parsed.id,
-        grpc_address=parsed.grpc_address,
-        grpc_port=parsed.grpc_port,
+        grpc=grpc_options(parsed),
         exit_timeout_secs=parsed.exit_timeout_secs,
         exit_on_error=parsed.exit_on_error,
         strict_readiness=parsed.strict_readiness,

@@ -1,7 +1,10 @@
 """What the server is told at start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from npuserve.config.grpc_options import GrpcOptions
+from npuserve.config.require import require
 
 LOG_FORMATS = ("default", "ISO8601", "json")
 
@@ -11,7 +14,7 @@ class ServerOptions:
     """The server's options, with Triton's names and defaults. Raises ValueError, naming the option and its range.
 
     model_repositories: at least one existing folder; each holds one folder a model.
-    grpc_port: 0 lets the system choose.
+    grpc: the part of the gRPC front end.
     exit_timeout_secs: how long accepted requests may take to finish once the server is told to stop.
     exit_on_error: a model that fails to load at start ends the server.
     strict_readiness: a model that failed to load makes the server not ready.
@@ -21,8 +24,7 @@ class ServerOptions:
 
     model_repositories: tuple[Path, ...]
     server_id: str = "npuserve"
-    grpc_address: str = "0.0.0.0"
-    grpc_port: int = 8001
+    grpc: GrpcOptions = field(default_factory=GrpcOptions)
     exit_timeout_secs: float = 30.0
     exit_on_error: bool = True
     strict_readiness: bool = True
@@ -36,27 +38,20 @@ class ServerOptions:
     acl_candidates: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        _require(bool(self.model_repositories), "--model-repository must be given at least once")
+        require(bool(self.model_repositories), "--model-repository must be given at least once")
         for path in self.model_repositories:
-            _require(path.is_dir(), f"--model-repository must be a folder, got '{path}'")
-        _require(bool(self.server_id), "--id must not be empty")
-        _require(bool(self.grpc_address), "--grpc-address must not be empty")
-        _require(0 <= self.grpc_port <= 65535, f"--grpc-port must be in range [0, 65535], got {self.grpc_port}")
-        _require(
+            require(path.is_dir(), f"--model-repository must be a folder, got '{path}'")
+        require(bool(self.server_id), "--id must not be empty")
+        require(
             self.exit_timeout_secs >= 0, f"--exit-timeout-secs must be 0 or more seconds, got {self.exit_timeout_secs}"
         )
-        _require(
+        require(
             self.model_load_concurrency >= 1,
             f"--model-load-thread-count must be 1 or more, got {self.model_load_concurrency}",
         )
-        _require(self.log_verbose >= 0, f"--log-verbose must be 0 or more, got {self.log_verbose}")
-        _require(
+        require(self.log_verbose >= 0, f"--log-verbose must be 0 or more, got {self.log_verbose}")
+        require(
             self.log_format in LOG_FORMATS,
             f"--log-format must be one of {', '.join(LOG_FORMATS)}, got '{self.log_format}'",
         )
-        _require(all(self.acl_candidates), "each AscendCL library candidate must name at least one file")
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise ValueError(message)
+        require(all(self.acl_candidates), "each AscendCL library candidate must name at least one file")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
+from npuserve.transport.answers import SHUTTING_DOWN
 
 
 class OpenCalls:
@@ -23,9 +24,7 @@ class OpenCalls:
         """Hold a call open. Raises ServeError (UNAVAILABLE) if new calls are refused."""
         if not self._accepting:
             self._answered_at = time.monotonic()
-            raise ServeError(
-                StatusCode.UNAVAILABLE, "GRPC server is shutting down and has stopped accepting new requests."
-            )
+            raise ServeError(StatusCode.UNAVAILABLE, SHUTTING_DOWN)
         self.count += 1
         try:
             yield

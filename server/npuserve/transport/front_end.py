@@ -30,3 +30,7 @@ class FrontEnd(Protocol):
     async def stop(self) -> None:
         """Close the port and all connections; calls that are still open are cancelled. Idempotent."""
         ...
+
+    async def release(self) -> None:
+        """Give back what the models' answers needed, once every model is closed. Idempotent."""
+        ...

@@ -8,27 +8,20 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError, Message
 
-from npuserve.core.errors import ServeError
+from npuserve.config.grpc_options import GrpcOptions
 from npuserve.core.status import StatusCode
 from npuserve.service.call import Call
 from npuserve.service.methods import Method, MethodTable, StreamMethod, UnaryMethod
+from npuserve.transport.answers import parse, refusal
 from npuserve.transport.calls import OpenCalls
 from npuserve.transport.front_end import FrontEndError
+from npuserve.transport.grpc_aio_options import channel_arguments, flags_without_effect, server_credentials
+from npuserve.transport.listen import host_port
 
 _log = logging.getLogger(__name__)
 
 _CODES = {StatusCode(code.value[0]): code for code in grpc.StatusCode if code.value[0] in set(StatusCode)}
-_MESSAGE_LIMIT_BYTES = 2**31 - 1
-_OPTIONS = [
-    ("grpc.max_receive_message_length", _MESSAGE_LIMIT_BYTES),
-    ("grpc.max_send_message_length", _MESSAGE_LIMIT_BYTES),
-    # Without this a second server could bind the same port and take half of the connections unnoticed.
-    ("grpc.so_reuseport", 0),
-]
-# gRPC's default limit for a header is 16 KiB; a character may take twelve bytes there, percent-encoded.
-_MESSAGE_CHARACTERS = 1000
 # How long connections may take to close once every call is answered.
 _CLOSE_SECONDS = 1.0
 
@@ -41,33 +34,38 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class GrpcAioFrontEnd:
-    """Serves a method table over grpc.aio on `host:port`; port 0 lets the system choose."""
+    """Serves a method table over grpc.aio on a port and perhaps a Unix socket.
+
+    Raises FrontEndError if the TLS files cannot be used.
+    """
 
     title = "GRPCInferenceService"
 
-    def __init__(self, methods: MethodTable, *, host: str, port: int) -> None:
+    def __init__(self, methods: MethodTable, options: GrpcOptions) -> None:
         self._methods = methods
-        self._host = f"[{host}]" if ":" in host else host
-        self._port = port
+        self._options = options
+        self._credentials = None if options.tls is None else server_credentials(options.tls)
         self._calls = OpenCalls()
         self._server: grpc.aio.Server | None = None
 
     def __repr__(self) -> str:
-        return f"<GrpcAioFrontEnd {self._host}:{self._port} open_calls={self._calls.count}>"
+        address = host_port(self._options.address, self._options.port)
+        return f"<GrpcAioFrontEnd {address} open_calls={self._calls.count}>"
 
     async def start(self) -> str:
         """Open the port and serve. Raises FrontEndError if the port cannot be had."""
-        server = grpc.aio.server(handlers=[_Handlers(self._methods, self._calls)], options=_OPTIONS)
-        address = f"{self._host}:{self._port}"
-        try:
-            port = server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise FrontEndError(
-                f"failed to start GRPC service: Unavailable - Socket '{address}' already in use or not available"
-            ) from error
+        options = self._options
+        for flag in flags_without_effect(options.limits):
+            _log.warning("%s has no effect with --frontend grpcio", flag)
+        server = grpc.aio.server(handlers=[_Handlers(self._methods, self._calls)], options=channel_arguments(options))
+        port = _add_port(server, host_port(options.address, options.port), self._credentials)
+        address = host_port(options.address, port)
+        if options.unix_socket is not None:
+            _add_port(server, f"unix:{options.unix_socket}", None)
+            address += f" and unix:{options.unix_socket}"
         self._server = server
         await server.start()
-        return f"{self._host}:{port}"
+        return address
 
     def stop_accepting(self) -> None:
         """Refuse new calls. The port stays open until all are answered, so that each refusal says why."""
@@ -85,6 +83,21 @@ class GrpcAioFrontEnd:
         server, self._server = self._server, None
         if server is not None:
             await server.stop(_CLOSE_SECONDS if self._calls.count == 0 else None)
+
+    async def release(self) -> None:
+        """Nothing is left: the handlers have awaited every answer."""
+
+
+def _add_port(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    """Return the port that was bound. Raises FrontEndError."""
+    try:
+        return (
+            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        )
+    except RuntimeError as error:
+        raise FrontEndError(
+            f"failed to start GRPC service: Unavailable - Socket '{address}' already in use or not available"
+        ) from error
 
 
 # At run time grpc's class takes no type arguments.
@@ -108,13 +121,13 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         async def serve(data: bytes, context: Context) -> bytes:
             try:
                 with self._calls.open():
-                    response = await method.handler(_parse(method.request, data), _call(context))
+                    response = await method.handler(parse(method.request, data), _call(context))
                     return response.SerializeToString()
             except Exception as error:
-                refusal = _refusal(method.path, error)
+                status, message = refusal(method.path, error)
             # The exception that abort raises keeps this frame alive until the next full garbage collection.
             data = b""
-            return await context.abort(*refusal)
+            return await context.abort(_CODES[status], message)
 
         return serve
 
@@ -122,42 +135,20 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         async def serve(data: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
             try:
                 with self._calls.open():
-                    requests = (_parse(method.request, part) async for part in data)
+                    requests = (parse(method.request, part) async for part in data)
                     async for response in method.handler(requests, _call(context)):
                         yield response.SerializeToString()
                     return
             except Exception as error:
-                refusal = _refusal(method.path, error)
-            await context.abort(*refusal)
+                status, message = refusal(method.path, error)
+            await context.abort(_CODES[status], message)
 
         return serve
-
-
-def _refusal(path: str, error: Exception) -> tuple[grpc.StatusCode, str]:
-    """Return what a failed call is answered with; only a ServeError tells the client its reason."""
-    if isinstance(error, ServeError):
-        return _CODES[error.status], _shortened(error.message)
-    _log.error("unexpected error in %s", path, exc_info=error)
-    return grpc.StatusCode.INTERNAL, "unexpected error, see the server's log"
-
-
-def _shortened(message: str) -> str:
-    """Return the message within what a peer's header limit carries; a client's own long names may be quoted in it."""
-    if len(message) <= _MESSAGE_CHARACTERS:
-        return message
-    return message[: _MESSAGE_CHARACTERS - 1] + "…"
 
 
 async def _refuse_unknown(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
     await context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
     yield b""
-
-
-def _parse(message: type[Message], data: bytes) -> Message:
-    try:
-        return message.FromString(data)
-    except DecodeError as error:
-        raise ServeError(StatusCode.INTERNAL, "Unable to parse request") from error
 
 
 def _call(context: Context) -> Call:

@@ -104,6 +104,7 @@ class Lifecycle:
         except ExceptionGroup:
             await self.close_backends()
             raise
+        await self.front_end.release()
         # Not in a `finally`: while an unload is cut short, its model still holds the device.
         await self.close_backends()
 

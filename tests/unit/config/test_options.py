@@ -8,7 +8,6 @@ from npuserve.config.options import ServerOptions
 
 def test_the_defaults_are_tritons(tmp_path: Path) -> None:
     options = ServerOptions(model_repositories=(tmp_path,))
-    assert (options.grpc_address, options.grpc_port) == ("0.0.0.0", 8001)
     assert (options.exit_timeout_secs, options.exit_on_error, options.strict_readiness) == (30, True, True)
 
 
@@ -18,9 +17,6 @@ def test_the_defaults_are_tritons(tmp_path: Path) -> None:
         ({"model_repositories": ()}, "--model-repository must be given at least once"),
         ({"model_repositories": (Path("/nowhere"),)}, "--model-repository must be a folder, got '/nowhere'"),
         ({"server_id": ""}, "--id must not be empty"),
-        ({"grpc_address": ""}, "--grpc-address must not be empty"),
-        ({"grpc_port": 65536}, "--grpc-port must be in range [0, 65535], got 65536"),
-        ({"grpc_port": -1}, "--grpc-port must be in range [0, 65535], got -1"),
         ({"exit_timeout_secs": -0.5}, "--exit-timeout-secs must be 0 or more seconds, got -0.5"),
         ({"model_load_concurrency": 0}, "--model-load-thread-count must be 1 or more, got 0"),
         ({"log_verbose": -1}, "--log-verbose must be 0 or more, got -1"),
@@ -37,4 +33,4 @@ def test_a_wrong_option_is_refused_by_name_and_range(tmp_path: Path, changes: di
 def test_options_do_not_change(tmp_path: Path) -> None:
     options = ServerOptions(model_repositories=(tmp_path,))
     with pytest.raises(FrozenInstanceError):
-        options.grpc_port = 1  # type: ignore[misc]
+        options.log_verbose = 1  # type: ignore[misc]

@@ -52,6 +52,9 @@ class World:
     async def stop(self) -> None:
         await self.step("stop")
 
+    async def release(self) -> None:
+        await self.step("release")
+
     async def close_backends(self) -> None:
         await self.step("close backends")
 
@@ -72,7 +75,7 @@ class World:
         return await asyncio.wait_for(running, 10)
 
 
-STOPPING = ["refuse", "drain", "stop", "unload", "close backends"]
+STOPPING = ["refuse", "drain", "stop", "unload", "release", "close backends"]
 
 
 async def test_the_port_opens_after_the_load_and_closes_before_the_unload() -> None:
@@ -94,7 +97,7 @@ async def test_a_signal_while_loading_ends_the_load_and_opens_no_port() -> None:
 async def test_what_fails_at_the_start_is_unloaded_and_reported(failing: str, error: Exception | None) -> None:
     world = World(failing=failing, error=error)
     assert await world.run() is Ending.FAILED_TO_START
-    assert world.steps[-5:] == STOPPING
+    assert world.steps[-len(STOPPING) :] == STOPPING
 
 
 async def test_a_model_that_failed_may_be_overlooked() -> None:
@@ -102,7 +105,7 @@ async def test_a_model_that_failed_may_be_overlooked() -> None:
     assert await world.run("start", exit_on_error=False) is Ending.CLEAN
 
 
-@pytest.mark.parametrize("step", ["drain", "stop", "unload", "close backends"])
+@pytest.mark.parametrize("step", ["drain", "stop", "unload", "release", "close backends"])
 async def test_the_budget_bounds_every_step_of_the_stop(step: str) -> None:
     world = World(blocking=step)
     assert await world.run("start", budget=0.05) is Ending.OUT_OF_TIME

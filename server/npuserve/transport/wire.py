@@ -1,0 +1,181 @@
+"""The native front end: our own gRPC over asyncio, on the sockets of this process."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from npuserve._wire import DeclaredTensor, Endpoint, Limits, Route
+from npuserve.config.grpc_limits import GrpcLimits
+from npuserve.config.grpc_options import GrpcOptions
+from npuserve.core.status import StatusCode
+from npuserve.service import interface
+from npuserve.service.methods import MethodTable
+from npuserve.service.routes import INFER_PATH, InferRoute
+from npuserve.transport.answers import SHUTTING_DOWN
+from npuserve.transport.listen import BACKLOG, UnixListener, host_port, tcp_sockets
+from npuserve.transport.tls import server_context
+from npuserve.transport.wire_calls import WireCalls
+
+# How long connections may take to close once every call is answered.
+_CLOSE_SECONDS = 1.0
+# Of zlib, by Triton's names.
+_COMPRESSION_LEVELS = {"none": 0, "low": 1, "medium": 6, "high": 9}
+_NS_PER_MS = 1_000_000
+
+
+class Routes(Protocol):
+    """Which ModelInfer calls need no Python."""
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call the watcher after every change; it must not raise."""
+        ...
+
+    def current(self) -> Sequence[InferRoute]:
+        """Return the routes that hold now."""
+        ...
+
+
+class WireFrontEnd:
+    """Serves a method table, and the routes past it, on a port and perhaps a Unix socket.
+
+    Raises FrontEndError if the TLS files cannot be used.
+    """
+
+    title = "GRPCInferenceService"
+
+    def __init__(self, methods: MethodTable, routes: Routes, options: GrpcOptions) -> None:
+        self._options = options
+        self._routes = routes
+        self._tls = None if options.tls is None else server_context(options.tls)
+        self._limits = _limits(options.limits)
+        self._calls = WireCalls(methods, max_unsent_bytes=self._limits.as_dict()["max_unsent_bytes"])
+        self._endpoint: Endpoint | None = None
+        self._servers: list[asyncio.Server] = []
+        self._unix: UnixListener | None = None
+
+    def __repr__(self) -> str:
+        address = host_port(self._options.address, self._options.port)
+        return f"<WireFrontEnd {address} {self._endpoint!r}>"
+
+    async def start(self) -> str:
+        """Open the port and serve; return the address. Raises FrontEndError if one of the sockets cannot be had."""
+        options = self._options
+        sockets = tcp_sockets(options.address, options.port, reuse_port=options.reuse_port)
+        try:
+            self._unix = None if options.unix_socket is None else UnixListener(options.unix_socket)
+        except BaseException:
+            for opened in sockets:
+                opened.close()
+            raise
+        endpoint = self._endpoint = self._make_endpoint()
+        loop = asyncio.get_running_loop()
+        for opened in sockets:
+            server = await loop.create_server(
+                endpoint.protocol,
+                sock=opened,
+                backlog=BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=options.limits.handshake_timeout_ms / 1000 if self._tls else None,
+                ssl_shutdown_timeout=_CLOSE_SECONDS if self._tls else None,
+            )
+            self._servers.append(server)
+        address = host_port(options.address, sockets[0].getsockname()[1])
+        if self._unix is None:
+            return address
+        # In clear text even beside TLS: who may open the file is the file system's to say.
+        self._servers.append(await loop.create_unix_server(endpoint.protocol, sock=self._unix.socket, backlog=BACKLOG))
+        return f"{address} and unix:{self._unix.path}"
+
+    def stop_accepting(self) -> None:
+        """Refuse new calls. The port stays open until all are answered, so that each refusal says why."""
+        if self._endpoint is not None:
+            self._endpoint.refuse_new_calls(StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+
+    async def drain(self) -> None:
+        """Return when every accepted call has been answered."""
+        if self._endpoint is not None:
+            await self._endpoint.wait_until_no_calls()
+
+    async def stop(self) -> None:
+        """Close the sockets and the connections; calls that are still open are cancelled."""
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        if self._unix is not None:
+            self._unix.close()
+        if self._endpoint is not None:
+            await self._close_connections(self._endpoint)
+        await self._calls.cancel()
+
+    async def release(self) -> None:
+        """Stop watching for completions."""
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            endpoint.close()
+
+    async def _close_connections(self, endpoint: Endpoint) -> None:
+        endpoint.shut_down()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS if endpoint.open_calls == 0 else 0):
+                await endpoint.wait_until_no_connections()
+        except TimeoutError:
+            endpoint.abort()
+            await endpoint.wait_until_no_connections()
+
+    def _make_endpoint(self) -> Endpoint:
+        level = _COMPRESSION_LEVELS[self._options.infer_response_compression_level]
+        endpoint = Endpoint(self._limits, self._calls.dispatch, infer_path=INFER_PATH, response_compression_level=level)
+        endpoint.start(asyncio.get_running_loop())
+        endpoint.set_routes(_native_routes(self._routes.current()))
+        self._routes.watch(self._replace_routes)
+        return endpoint
+
+    def _replace_routes(self) -> None:
+        if self._endpoint is not None:
+            self._endpoint.set_routes(_native_routes(self._routes.current()))
+
+
+def _limits(limits: GrpcLimits) -> Limits:
+    return Limits(
+        max_message_bytes=limits.max_message_bytes,
+        memory_budget_bytes=limits.memory_budget_bytes,
+        max_header_list_bytes=limits.max_header_list_bytes,
+        max_concurrent_streams=limits.max_concurrent_streams,
+        max_connections=limits.max_connections,
+        max_resets_per_second=limits.max_resets_per_second,
+        handshake_timeout_ns=limits.handshake_timeout_ms * _NS_PER_MS,
+        slow_writer_timeout_ns=limits.slow_writer_timeout_ms * _NS_PER_MS,
+        slow_reader_timeout_ns=limits.slow_reader_timeout_ms * _NS_PER_MS,
+        keepalive_time_ns=limits.keepalive_time_ms * _NS_PER_MS,
+        keepalive_timeout_ns=limits.keepalive_timeout_ms * _NS_PER_MS,
+        keepalive_permit_without_calls=limits.keepalive_permit_without_calls,
+        max_pings_without_data=limits.max_pings_without_data,
+        min_recv_ping_interval_ns=limits.min_recv_ping_interval_ms * _NS_PER_MS,
+        max_ping_strikes=limits.max_ping_strikes,
+        max_connection_idle_ns=limits.max_connection_idle_ms * _NS_PER_MS,
+        max_connection_age_ns=limits.max_connection_age_ms * _NS_PER_MS,
+        max_connection_age_grace_ns=limits.max_connection_age_grace_ms * _NS_PER_MS,
+    )
+
+
+def _native_routes(routes: Sequence[InferRoute]) -> list[Route]:
+    return [_native_route(route, asked) for route in routes for asked in route.asked_versions]
+
+
+def _native_route(route: InferRoute, asked_version: str) -> Route:
+    inputs = zip(route.interface.inputs.values(), route.input_positions, strict=True)
+    return Route(
+        name=route.interface.name,
+        asked_version=asked_version,
+        version=route.version,
+        max_batch_size=route.interface.max_batch_size,
+        inputs=[_native_tensor(tensor, position) for tensor, position in inputs],
+        outputs=[_native_tensor(tensor) for tensor in route.outputs],
+        sink=route.sink,
+    )
+
+
+def _native_tensor(tensor: interface.DeclaredTensor, position: int = 0) -> DeclaredTensor:
+    return DeclaredTensor(
+        name=tensor.name, dtype=tensor.dtype.value, dims=tensor.dims, model_dims=tensor.model_dims, position=position
+    )

@@ -1,0 +1,141 @@
+"""Serves the native front end's calls that Python answers, a task each."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from google.protobuf.message import Message
+
+from npuserve._wire import ServerCall
+from npuserve.core.status import StatusCode
+from npuserve.service.call import Call
+from npuserve.service.methods import Method, MethodTable, StreamMethod, UnaryMethod
+from npuserve.transport.answers import parse, refusal
+
+
+class WireCalls:
+    """Answers calls with the handlers of a method table. Used on the loop only.
+
+    max_unsent_bytes: a stream's next response waits while more than this is on its way to the client.
+    """
+
+    def __init__(self, methods: MethodTable, *, max_unsent_bytes: int) -> None:
+        self._methods = methods
+        self._max_unsent_bytes = max_unsent_bytes
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<WireCalls open={len(self._tasks)}>"
+
+    def dispatch(self, call: ServerCall) -> None:
+        """Take up a call: the endpoint's callback.
+
+        A path that nobody serves is refused without a word, as in Triton.
+        """
+        method = self._methods.get(call.path)
+        if method is None:
+            call.finish(StatusCode.UNIMPLEMENTED, "")
+        elif not call.ended:
+            task = asyncio.get_running_loop().create_task(self._serve(method, _OpenCall(call)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def cancel(self) -> None:
+        """Cancel the calls that are still being answered and wait for their handlers to end."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _serve(self, method: Method, call: "_OpenCall") -> None:
+        call.cancel_when_over(asyncio.current_task())
+        try:
+            if isinstance(method, UnaryMethod):
+                await self._answer(method, call)
+            else:
+                await self._stream(method, call)
+        except asyncio.CancelledError:
+            call.finish(StatusCode.CANCELLED, "")
+            raise
+        except Exception as error:
+            call.finish(*refusal(method.path, error))
+        else:
+            call.finish(StatusCode.OK, "")
+
+    async def _answer(self, method: UnaryMethod, call: "_OpenCall") -> None:
+        """Answer the first message, whatever follows it, as gRPC's servers do; without one nothing can be read."""
+        request = parse(method.request, await call.next_message())
+        response = await method.handler(request, call.described)
+        call.send(response)
+
+    async def _stream(self, method: StreamMethod, call: "_OpenCall") -> None:
+        responses = method.handler(_Requests(method.request, call), call.described)
+        try:
+            async for response in responses:
+                await call.wait_until_unsent_below(self._max_unsent_bytes)
+                call.send(response)
+        finally:
+            if isinstance(responses, AsyncGenerator):
+                await responses.aclose()
+
+
+class _OpenCall:
+    """One call with its waits: every change that its listener is told of wakes them all."""
+
+    def __init__(self, call: ServerCall) -> None:
+        self.described = Call(deadline=call.deadline, metadata=call.metadata, peer=call.peer)
+        self._call = call
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def cancel_when_over(self, task: "asyncio.Task[None] | None") -> None:
+        """Cancel the task as soon as nobody waits for the answer."""
+        self._task = task
+        self._call.listener = self._listen
+        self._listen()
+
+    async def next_message(self) -> bytes | None:
+        """Return the next message, None behind the last."""
+        while True:
+            message = self._call.take_message()
+            if message is not None or self._call.half_closed:
+                return message
+            await self._change()
+
+    async def wait_until_unsent_below(self, limit_bytes: int) -> None:
+        """Return when the client has taken enough of what was sent."""
+        while self._call.unsent_bytes > limit_bytes:
+            await self._change()
+
+    def send(self, response: Message) -> None:
+        self._call.send(response.SerializeToString())
+
+    def finish(self, code: StatusCode, message: str) -> None:
+        """Give the status; the listener and the call refer to each other no longer."""
+        self._call.listener = None
+        self._call.finish(code, message)
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _listen(self) -> None:
+        self._changed.set()
+        if self._call.ended and self._task is not None:
+            self._task.cancel()
+
+
+class _Requests(AsyncIterator[Message]):
+    """A stream's requests, parsed as they are asked for: a client that is ahead of the handler is held back."""
+
+    def __init__(self, message: type[Message], call: _OpenCall) -> None:
+        self._message = message
+        self._call = call
+
+    def __aiter__(self) -> "_Requests":
+        return self
+
+    async def __anext__(self) -> Message:
+        data = await self._call.next_message()
+        if data is None:
+            raise StopAsyncIteration
+        return parse(self._message, data)
