@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
@@ -30,10 +30,19 @@ class ModelRegistry:
         self._strict_readiness = strict_readiness
         self._models: dict[str, ModelEntry] = {}
         self._is_loaded = False
+        self._watchers: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         serving = sum(len(entry.ready()) for entry in self._models.values())
         return f"<ModelRegistry models={len(self._models)} ready_versions={serving} failures={len(self.failures())}>"
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call the watcher after every change of what is ready; it must not raise."""
+        self._watchers.append(watcher)
+
+    def _tell_watchers(self) -> None:
+        for watcher in self._watchers:
+            watcher()
 
     async def load_all(self, repositories: Sequence[Path]) -> None:
         """Load every model of the repositories. A model that fails is recorded (`failures`) and the others go on.
@@ -92,6 +101,7 @@ class ModelRegistry:
             _log.error("failed to load '%s' version %d: %s", directory.name, version, entry.reason)
         else:
             _log.info("successfully loaded '%s' version %d", directory.name, version)
+            self._tell_watchers()
 
     async def _load_or_give_back(self, directory: ModelDirectory, version: int, config: ModelConfig) -> LoadedModel:
         """Load; if cancelled, wait for what is being loaded and close it, as a backend's thread cannot be stopped."""
@@ -105,6 +115,10 @@ class ModelRegistry:
     def _fail_model(self, name: str, failure: str) -> None:
         _log.error("Poll failed for model directory '%s': %s", name, failure)
         self._models[name] = ModelEntry(name, is_known=False, failure=failure)
+
+    def ready_models(self) -> list[list[LoadedModel]]:
+        """Return of each model, by name, the versions that are ready, ascending; models without any are left out."""
+        return [ready for _, entry in sorted(self._models.items()) if (ready := entry.ready())]
 
     def lookup(self, name: str, version: str = "") -> LoadedModel:
         """Return the version that a request means: the one it names, else the highest that is ready.
@@ -148,7 +162,7 @@ class ModelRegistry:
         """
         number = parse_version(version)
         if not name:
-            return [loaded for _, entry in sorted(self._models.items()) for loaded in entry.ready()]
+            return [loaded for ready in self.ready_models() for loaded in ready]
         ready = self._models[name].ready() if name in self._models else []
         if not ready:
             raise invalid(f"requested model '{name}' is not available")
@@ -207,6 +221,7 @@ class ModelRegistry:
         ]
         for entry in entries:
             entry.state = ModelState.UNLOADING
+        self._tell_watchers()
         results = await asyncio.gather(*(_unload(entry) for entry in entries), return_exceptions=True)
         if errors := [result for result in results if isinstance(result, Exception)]:
             raise ExceptionGroup("some models failed to close", errors)

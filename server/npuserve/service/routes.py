@@ -1,0 +1,66 @@
+"""Which ModelInfer calls need no Python: for each ready version what a native front end must know of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from npuserve.repository.loading import LoadedModel
+from npuserve.repository.registry import ModelRegistry
+from npuserve.service.interface import DeclaredTensor, ModelInterface, interface_of
+
+INFER_PATH = "/inference.GRPCInferenceService/ModelInfer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferRoute:
+    """One ready version whose executor takes requests natively.
+
+    asked_versions: the version texts that mean it; "" for requests that name none.
+    version: as responses state it.
+    input_positions: of each input of the interface, where it stands in the signature, in whose order the sink takes
+    them. outputs: in the signature's order, in which the sink gives them.
+    sink: the executor's capsule.
+    """
+
+    asked_versions: tuple[str, ...]
+    version: str
+    interface: ModelInterface
+    input_positions: tuple[int, ...]
+    outputs: tuple[DeclaredTensor, ...]
+    sink: object
+
+
+class InferRoutes:
+    """The routes of a registry's models. Used on the event loop only."""
+
+    def __init__(self, registry: ModelRegistry) -> None:
+        self._registry = registry
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call the watcher after every change; it must not raise."""
+        self._registry.watch(watcher)
+
+    def current(self) -> list[InferRoute]:
+        """Return a route for each ready version that has a sink and answers one response a request."""
+        found = []
+        for ready in self._registry.ready_models():
+            for loaded in ready:
+                highest = loaded is ready[-1]
+                route = _route(loaded, (str(loaded.version), "") if highest else (str(loaded.version),))
+                if route is not None:
+                    found.append(route)
+        return found
+
+
+def _route(loaded: LoadedModel, asked_versions: tuple[str, ...]) -> InferRoute | None:
+    if loaded.executor.sink is None or loaded.config.model_transaction_policy.decoupled:
+        return None
+    interface = interface_of(loaded.config)
+    positions = {spec.name: position for position, spec in enumerate(loaded.signature.inputs)}
+    return InferRoute(
+        asked_versions=asked_versions,
+        version=str(loaded.version),
+        interface=interface,
+        input_positions=tuple(positions[name] for name in interface.inputs),
+        outputs=tuple(interface.outputs[spec.name] for spec in loaded.signature.outputs),
+        sink=loaded.executor.sink,
+    )
