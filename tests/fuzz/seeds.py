@@ -1,0 +1,276 @@
+"""Writes the seeds of the fuzz targets: requests that protobuf encodes, and scripts of frames that `h2` makes.
+
+    python tests/fuzz/seeds.py FOLDER
+
+makes FOLDER/infer_codec and FOLDER/connection. The steps of a script are those of fuzz_connection.cc.
+"""
+
+import gzip
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from npuserve._proto import inference_pb2 as pb
+
+_TYPED = {
+    "BOOL": ("bool_contents", [True, False]),
+    "UINT8": ("uint_contents", [1, 255]),
+    "UINT16": ("uint_contents", [1, 65535]),
+    "UINT32": ("uint_contents", [1, 2**32 - 1]),
+    "UINT64": ("uint64_contents", [1, 2**64 - 1]),
+    "INT8": ("int_contents", [1, -128]),
+    "INT16": ("int_contents", [1, -32768]),
+    "INT32": ("int_contents", [1, -(2**31)]),
+    "INT64": ("int64_contents", [1, -(2**63)]),
+    "FP32": ("fp32_contents", [1.0, float("nan")]),
+    "FP64": ("fp64_contents", [1.0, float("inf")]),
+    "BYTES": ("bytes_contents", [b"", b"abc"]),
+}
+_SIZES = {"BOOL": 1, "FP16": 2, "BF16": 2, "FP32": 4, "FP64": 8} | {
+    f"{sign}INT{bits}": bits // 8 for sign in ("", "U") for bits in (8, 16, 32, 64)
+}
+_PREFACE, _ECHO, _STRICT, _NO_END = 1, 2, 4, 8
+_INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+def _raw(datatype: str, count: int) -> bytes:
+    if datatype == "BYTES":
+        return b"".join(struct.pack("<I", length) + b"x" * length for length in range(count))
+    return bytes(range(count * _SIZES[datatype]))
+
+
+def _add(request: pb.ModelInferRequest, name: str, datatype: str, shape: Sequence[int], typed: bool = False) -> None:
+    tensor = request.inputs.add(name=name, datatype=datatype, shape=shape)
+    if typed:
+        field, values = _TYPED[datatype]
+        getattr(tensor.contents, field).extend(values)
+        return
+    count = 1
+    for size in shape:
+        count *= size
+    request.raw_input_contents.append(_raw(datatype, count))
+
+
+def _requests() -> Iterator[pb.ModelInferRequest]:
+    for datatype in [*_SIZES, "BYTES"]:
+        request = pb.ModelInferRequest(model_name="plain", model_version="1", id="7")
+        _add(request, "x", datatype, (2,))
+        yield request
+        if datatype in _TYPED:
+            request = pb.ModelInferRequest(model_name="plain")
+            _add(request, "x", datatype, (2,), typed=True)
+            yield request
+
+    reshaped = pb.ModelInferRequest(model_name="reshaping", id="é")
+    _add(reshaped, "a", "INT32", (3, 2, 4))
+    _add(reshaped, "b", "BYTES", (3, 1))
+    yield reshaped
+    for name in ("e", "c"):
+        reshaped.outputs.add(name=name)
+    yield reshaped
+    reshaped.outputs[0].parameters["classification"].int64_param = 2
+    yield reshaped
+
+    wide = pb.ModelInferRequest(model_name="wide")
+    for datatype in ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"):
+        _add(wide, datatype, datatype, (2, 2))
+    for datatype in ("FP16", "FP32", "FP64", "BF16", "BYTES"):
+        _add(wide, datatype, datatype, (2, 2))
+    wide.outputs.add(name="y").parameters["binary_data"].bool_param = True
+    yield wide
+
+    many = pb.ModelInferRequest(model_name="plain")
+    _add(many, "x", "FP32", (2,))
+    many.parameters["sequence_id"].int64_param = -1
+    many.parameters["priority"].uint64_param = 3
+    many.parameters["timeout"].int64_param = 1_000_000
+    many.parameters["text"].string_param = "text"
+    many.parameters["share"].double_param = 0.5
+    many.parameters["empty"].SetInParent()
+    many.inputs[0].parameters["shared_memory_region"].string_param = "region"
+    many.inputs[0].parameters["shared_memory_byte_size"].int64_param = 8
+    yield many
+
+
+def _codec_seeds() -> Iterator[bytes]:
+    for request in _requests():
+        yield request.SerializeToString()
+    whole = pb.ModelInferRequest(model_name="plain")
+    _add(whole, "x", "INT32", (2,), typed=True)
+    encoded = whole.SerializeToString()
+    # The same list unpacked, a field twice, an unknown field of each wire type, a group, and a cut.
+    unpacked = bytes([0x0A, 1]) + b"x" + bytes([0x12, 5]) + b"INT32" + bytes([0x18, 2, 0x2A, 4, 0x10, 1, 0x10, 2])
+    yield bytes([0x2A, len(unpacked)]) + unpacked
+    yield encoded + encoded
+    yield encoded + b"\x98\x06\x01\x9a\x06\x02ab\x9d\x06abcd\x99\x06abcdefgh\x9b\x06\x08\x01\x9c\x06"
+    yield encoded[:-1]
+
+
+class _Script:
+    """A connection's script: what an h2 client says, and what happens around it."""
+
+    def __init__(self, flags: int = 0) -> None:
+        self._steps = bytearray([flags])
+        self._client = H2Connection(
+            H2Configuration(client_side=True, header_encoding=None, validate_outbound_headers=False)
+        )
+        self._client.initiate_connection()
+        if flags & _PREFACE:
+            self._client.data_to_send()  # the target sends its own
+
+    def done(self) -> bytes:
+        return bytes(self._steps)
+
+    def receive(self, data: bytes | None = None, pieces: int = 1) -> "_Script":
+        data = self._client.data_to_send() if data is None else data
+        size = -(-len(data) // pieces)
+        for start in range(0, len(data), max(size, 1)):
+            piece = data[start : start + size]
+            self._steps += b"\x00" + struct.pack("<H", len(piece)) + piece
+        return self
+
+    def frame(self, frame: Frame) -> "_Script":
+        head = frame.serialize()
+        payload = head[9:]
+        self._steps += bytes([1, head[3], head[4], frame.stream_id]) + struct.pack("<H", len(payload)) + payload
+        return self
+
+    def call(self, stream_id: int, path: str = _INFER, **metadata: str) -> "_Script":
+        headers = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", "localhost"),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("user-agent", "grpc-python/1.71"),
+            *((name.replace("_", "-"), value) for name, value in metadata.items()),
+        ]
+        self._client.send_headers(stream_id, headers)
+        return self.receive()
+
+    def message(self, stream_id: int, message: bytes, end: bool = True, compressed: bool = False) -> "_Script":
+        how = int(end) + 2 * int(compressed)
+        self._steps += bytes([2, stream_id, how]) + struct.pack("<H", len(message)) + message
+        return self
+
+    def wait(self, exponent: int) -> "_Script":
+        return self._step(3, exponent)
+
+    def wait_until_wake(self) -> "_Script":
+        return self._step(4)
+
+    def answer(self, which: int, how: int) -> "_Script":
+        return self._step(5, which, how)
+
+    def take(self, about: int = 0xFFFF) -> "_Script":
+        return self._step(6, *struct.pack("<H", about))
+
+    def set_writable(self, writable: bool) -> "_Script":
+        return self._step(7, int(not writable))
+
+    def release(self) -> "_Script":
+        return self._step(8)
+
+    def occupy(self, kib: int) -> "_Script":
+        return self._step(9, kib)
+
+    def shut_down(self, hard: bool) -> "_Script":
+        return self._step(10, int(hard))
+
+    def zeros(self, stream_id: int, kib: int) -> "_Script":
+        return self._step(11, stream_id, kib)
+
+    def _step(self, *values: int) -> "_Script":
+        self._steps += bytes(values)
+        return self
+
+
+def _unary() -> Iterator[_Script]:
+    yield _Script(_PREFACE | _ECHO).call(1).message(1, b"hello").take()
+    yield _Script(_ECHO).call(1).message(1, b"hello").take()
+    yield _Script(_ECHO).receive(pieces=7).call(1).receive(b"\0\0\x0a\0\1\0\0\0\1\0\0\0\0\5hello", pieces=9).take()
+    for name, compress in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+        script = _Script(_PREFACE).call(1, grpc_encoding=name, grpc_accept_encoding="identity, deflate, gzip")
+        yield script.message(1, compress(b"hello" * 9), compressed=True).answer(0, 2).answer(0, 7).take()
+    yield _Script(_PREFACE | _ECHO).call(1, grpc_encoding="snappy").message(1, b"x", compressed=True).take()
+    yield _Script(_PREFACE).call(1, grpc_timeout="5S").message(1, b"hello").wait_until_wake().take()
+    yield _Script(_PREFACE).call(1, x_text="value", x_bytes_bin="AAE=", grpc_timeout="9x").answer(0, 4).take()
+    yield _Script(_PREFACE).call(1, path="/").answer(0, 6).take()
+    for bad in ({"content_type": "text/plain"}, {"x_bytes_bin": "%"}, {"te": "gzip"}):
+        yield _Script(_PREFACE | _ECHO).call(1, **bad).message(1, b"hello").take()
+
+
+def _flow() -> Iterator[_Script]:
+    large = _Script(_PREFACE).call(1).frame(_data(1, b"\0\0\1\x90\0")).take()  # a prefix that promises 100 KiB
+    for _ in range(7):
+        large.zeros(1, 16).take()
+    large.answer(0, 0).answer(0, 1).take()
+    yield large.frame(WindowUpdateFrame(1, window_increment=70_000)).frame(WindowUpdateFrame(0, 70_000)).take()
+    begun = b"\0\0\1\xf4\0"  # a prefix that promises 128,000 bytes
+    waiting = _Script(_PREFACE).occupy(190)
+    for stream_id in (1, 3, 5, 7, 9):
+        waiting.call(stream_id).frame(_data(stream_id, begun))
+    yield waiting.take().occupy(0).take().zeros(1, 16).wait_until_wake().take()
+    slow = _Script(_PREFACE).call(1).answer(0, 3).take(100).set_writable(False).wait_until_wake()
+    yield slow.wait(36).set_writable(True).take()
+    stream = _Script(_PREFACE).call(1)
+    for turn in range(4):
+        stream.message(1, bytes(turn), end=turn == 3).answer(0, 1).answer(0, 0)
+    yield stream.answer(0, 7).take()
+    yield _Script(_PREFACE | _ECHO).call(1).call(3).message(3, b"b").message(1, b"a").take(20).take(1).release()
+
+
+def _data(stream_id: int, payload: bytes) -> Frame:
+    return DataFrame(stream_id, payload)
+
+
+def _control() -> Iterator[_Script]:
+    for flags in (_PREFACE, _PREFACE | _STRICT, _PREFACE | _STRICT | _ECHO | _NO_END):
+        resets = _Script(flags)
+        for stream_id in range(1, 15, 2):
+            resets.call(stream_id).frame(RstStreamFrame(stream_id, error_code=8))
+        yield resets.take().release()
+        pings = _Script(flags).call(1)
+        for turn in range(5):
+            pings.frame(PingFrame(0, bytes(8))).wait(turn)
+        yield pings.take()
+        yield _Script(flags).call(1).wait_until_wake().take().wait_until_wake().take().wait_until_wake().take()
+        yield _Script(flags).call(1).shut_down(False).take().call(3).shut_down(True).answer(0, 7).answer(0, 7).take()
+        yield _Script(flags).frame(SettingsFrame(0, settings={1: 0, 4: 10, 5: 20_000})).call(1).answer(0, 3).take()
+        yield _Script(flags).frame(GoAwayFrame(0)).call(1).message(1, b"x").answer(0, 1).answer(0, 7).take()
+        yield _Script(flags).wait_until_wake().wait(40).take()
+
+
+def _broken() -> Iterator[_Script]:
+    yield _Script().receive(b"GET / HTTP/1.1\r\n\r\n").take()
+    yield _Script(_PREFACE).frame(_data(1, b"x")).take()
+    yield _Script(_PREFACE).call(1).receive(b"\0\0\1\1\4\0\0\0\3\x80").take()
+    yield _Script(_PREFACE).call(1).frame(_data(1, b"\2\0\0\0\1x")).take()
+    yield _Script(_PREFACE).call(1).message(1, b"not gzip", compressed=True).take()
+    yield _Script(_PREFACE).call(1).frame(_data(1, b"\0\xff\xff\xff\xff")).answer(0, 5).take()
+    yield _Script(_PREFACE).call(1, **{f"x_{n}": "y" * 200 for n in range(100)}).take()
+
+
+def _connection_seeds() -> Iterator[bytes]:
+    for scripts in (_unary, _flow, _control, _broken):
+        for script in scripts():
+            yield script.done()
+
+
+def write_seeds(folder: Path) -> None:
+    """Write the seeds of each target into a folder of its name."""
+    makers: dict[str, Callable[[], Iterator[bytes]]] = {"infer_codec": _codec_seeds, "connection": _connection_seeds}
+    for target, make in makers.items():
+        (folder / target).mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(make()):
+            (folder / target / f"seed{number:03}").write_bytes(seed)
+
+
+if __name__ == "__main__":
+    write_seeds(Path(sys.argv[1]))
