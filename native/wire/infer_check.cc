@@ -15,7 +15,7 @@ namespace {
 
 using core::Dtype;
 
-std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
+std::string quoted(std::string_view text) { return std::string("'").append(text).append("'"); }
 
 template <typename Named>
 const Named* first_repeated(const std::vector<Named>& tensors) {

@@ -58,7 +58,7 @@ class InputChecker {
   }
 
  private:
-  static std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
+  static std::string quoted(std::string_view text) { return std::string("'").append(text).append("'"); }
 
   bool refuse_request(const std::string& message) { return refuse(plan_, id_prefix(request_.id) + message); }
 
