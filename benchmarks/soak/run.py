@@ -18,10 +18,10 @@ from pathlib import Path
 from benchmarks.report import Report
 from benchmarks.server import ServerProcess, open_files, serving
 from benchmarks.soak.kinds import KINDS
-from benchmarks.soak.load import Load, run_for
+from benchmarks.soak.load import Load, run_for, run_rounds
 from benchmarks.soak.models import write_repository
 from benchmarks.soak.plot import draw
-from benchmarks.soak.verdict import ask_each_model, miscounts
+from benchmarks.soak.verdict import Counted, ask_each_model, count, miscounts
 from benchmarks.soak.watch import Watch, files_at_most
 
 WORK = Path(__file__).resolve().parents[2] / "build" / "soak"
@@ -38,9 +38,14 @@ class Outcome:
     load: Load
     watch: Watch
     files_growth: int
-    miscounts: list[str]
+    counted: dict[str, Counted]
     exit_code: int
     log_errors: list[str]
+
+    @property
+    def miscounts(self) -> list[str]:
+        """Return what in the server's counters contradicts the ledger."""
+        return miscounts(self.load.ledger, self.counted)
 
     def add_to(self, report: Report) -> None:
         """Enter the figures."""
@@ -54,6 +59,8 @@ class Outcome:
         report.add("soak_log_errors", "lines", [len(self.log_errors)])
         report.add("soak_requests", "requests", [ledger.sent])
         report.add("soak_given_up", "requests", [sum(tally.given_up for tally in ledger.tallies.values())])
+        # Of those: accepted, and then not executed or not answered.
+        report.add("soak_given_up_in_queue", "requests", [sum(counts.fail for counts in self.counted.values())])
         report.add("soak_seconds", "s", [len(watch.rss) * watch.interval])
         report.add("soak_rss_largest", "MiB", [max(watch.rss) / 2**20])
         report.add("soak_rss_last", "MiB", [watch.rss[-1] / 2**20])
@@ -99,6 +106,8 @@ def main() -> int:
 async def soak(server: ServerProcess, load: Load, seconds: float) -> Outcome:
     """Run the load against a server, then ask whether it is as it was, and stop it."""
     watch = Watch(server.pid)
+    await run_rounds(load, KINDS, 1)  # what a front end opens at first use and keeps is no growth
+    await asyncio.sleep(watch.interval)
     files = open_files(server.pid)
     sampling = asyncio.create_task(watch.run())
     await run_for(load, KINDS, seconds)
@@ -107,10 +116,10 @@ async def soak(server: ServerProcess, load: Load, seconds: float) -> Outcome:
         await sampling
     await ask_each_model(load)
     grown = await files_at_most(server.pid, files) - files
-    wrong_counts = await miscounts(load)
+    counted = await count(load)
     exit_code = await asyncio.to_thread(server.stop)
     lines = server.log.read_text().splitlines()
-    return Outcome(load, watch, grown, wrong_counts, exit_code, [line for line in lines if is_error(line)])
+    return Outcome(load, watch, grown, counted, exit_code, [line for line in lines if is_error(line)])
 
 
 def is_error(line: str) -> bool:

@@ -1,6 +1,10 @@
 """What is asked of the server when a load is over: does it still answer, and did it count what clients saw?"""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from benchmarks.soak.calls import channel, counters, infer
+from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.load import Load
 from benchmarks.soak.models import MODELS
 
@@ -12,17 +16,29 @@ async def ask_each_model(load: Load) -> None:
             await infer(load, connection, model)
 
 
-async def miscounts(load: Load) -> list[str]:
-    """Compare the server's counters with the ledger; return what contradicts it.
+@dataclass(frozen=True)
+class Counted:
+    """How many requests of a model succeeded and failed, as the server counts."""
+
+    success: int
+    fail: int
+
+
+async def count(load: Load) -> dict[str, Counted]:
+    """Ask for the counters of every model."""
+    async with channel(load) as connection:
+        return {model: Counted(*await counters(connection, model)) for model in MODELS}
+
+
+def miscounts(ledger: Ledger, counted: Mapping[str, Counted]) -> list[str]:
+    """Return what in the server's counters contradicts the ledger.
 
     A request that its client gave up may have succeeded, failed, or never have been accepted; every other one that was
     accepted succeeded, and is counted so.
     """
     found = []
-    async with channel(load) as connection:
-        for model in MODELS:
-            success, fail = await counters(connection, model)
-            tally = load.ledger.tallies[model]
-            if not tally.answered <= success <= success + fail <= tally.answered + tally.given_up:
-                found.append(f"{model}: counted {success} successes and {fail} failures, of {tally}")
+    for model, server in counted.items():
+        tally = ledger.tallies[model]
+        if not tally.answered <= server.success <= server.success + server.fail <= tally.answered + tally.given_up:
+            found.append(f"{model}: {server} contradicts {tally}")
     return found
