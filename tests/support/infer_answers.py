@@ -1,0 +1,155 @@
+"""Answers ModelInfer messages twice: by the Python handlers, and by the native codec in a program of its own."""
+
+import asyncio
+import os
+import struct
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse
+from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.core.errors import ServeError
+from npuserve.core.signature import ModelSignature, TensorSpec
+from npuserve.core.status import StatusCode
+from npuserve.core.tensor import Tensor
+from npuserve.repository.loading import LoadedModel, ModelLoader
+from npuserve.repository.registry import ModelRegistry
+from npuserve.repository.scan import ModelDirectory
+from npuserve.service.call import Call
+from npuserve.service.inference import InferenceService
+from npuserve.service.interface import DeclaredTensor, interface_of
+from support.identity_backend import IdentityExecutor
+
+_BUILD = Path(os.environ.get("NPUSERVE_NATIVE_BUILD", Path(__file__).resolve().parents[2] / "build" / "editable"))
+_PROGRAM = _BUILD / "tests" / "infer_answers"
+_HEAD = struct.Struct("<BI")
+_HANDED_ON = 255
+_UNSERVED = "unserved"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and what comes with it; `response` if it is OK."""
+
+    code: int
+    message: str = ""
+    response: ModelInferResponse | None = None
+
+
+class _Executor(IdentityExecutor):
+    """Gives inputs back; BYTES come out as the bytes of their raw form, in one row of an output `raw`."""
+
+    async def execute(self, inputs: Sequence[Tensor], rows: int) -> list[Tensor]:
+        outputs = await super().execute(inputs, rows)
+        return [
+            replace(tensor, name="raw", dtype=spec.dtype, shape=(1, len(tensor.data))) if spec.name == "raw" else tensor
+            for tensor, spec in zip(outputs, self.signature.outputs, strict=True)
+        ]
+
+
+class _Loader(ModelLoader):
+    """Takes a config as complete. The signature has its inputs and outputs in alphabetical order, and an output for
+    each input: those that the config leaves out are called `unserved`."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    async def load(self, directory: ModelDirectory, version: int, config: ModelConfig) -> LoadedModel:
+        interface = interface_of(config)
+        inputs = [_spec(interface.inputs[name]) for name in sorted(interface.inputs)]
+        outputs = [_spec(interface.outputs[name]) for name in sorted(interface.outputs)]
+        outputs += [replace(spec, name=_UNSERVED) for spec in inputs[len(outputs) :]]
+        signature = ModelSignature(tuple(inputs), tuple(outputs), ())
+        return LoadedModel(directory.name, version, config, signature, _Executor(signature, config))
+
+
+def _spec(tensor: DeclaredTensor) -> TensorSpec:
+    return TensorSpec(tensor.name, tensor.dtype, tensor.model_dims)
+
+
+class HandlerAnswers:
+    """The Python handlers over protobuf's own parser."""
+
+    def __init__(self, registry: ModelRegistry, runner: asyncio.Runner) -> None:
+        self._service = InferenceService(registry)
+        self._runner = runner
+
+    def answer(self, message: bytes) -> Answer:
+        try:
+            request = ModelInferRequest.FromString(message)
+        except DecodeError:
+            return Answer(StatusCode.INTERNAL, "Unable to parse request")
+        try:
+            return Answer(StatusCode.OK, "", self._runner.run(self._service.model_infer(request, Call())))
+        except ServeError as error:
+            return Answer(error.status, error.message)
+
+
+class NativeAnswers:
+    """The native codec, in a process that is asked over its standard input."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", models: Sequence[LoadedModel]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._to, self._from = process.stdin, process.stdout
+        self._to.write(_table(models).encode())
+
+    def answer(self, message: bytes) -> Answer | None:
+        """Return the answer, None if the handlers are to give it."""
+        self._to.write(struct.pack("<I", len(message)) + message)
+        self._to.flush()
+        head = self._from.read(_HEAD.size)
+        assert len(head) == _HEAD.size, "the program is gone; see its standard error"
+        code, length = _HEAD.unpack(head)
+        content = self._from.read(length)
+        if code == _HANDED_ON:
+            return None
+        if code == StatusCode.OK:
+            return Answer(code, "", ModelInferResponse.FromString(content))
+        return Answer(code, content.decode())
+
+
+@contextmanager
+def both_answers(folder: Path, configs: Mapping[str, str]) -> Iterator[tuple[HandlerAnswers, NativeAnswers]]:
+    """Load models from configs by name, in text form, in a folder that is empty, and answer with them."""
+    for name, text in configs.items():
+        (folder / name / "1").mkdir(parents=True)
+        (folder / name / "config.pbtxt").write_text(f'backend: "ascend" {text}')
+    registry = ModelRegistry(_Loader())
+    assert _PROGRAM.exists(), f"{_PROGRAM} is not built: make native"
+    with asyncio.Runner() as runner:
+        runner.run(registry.load_all([folder]))
+        assert not registry.failures()
+        # Closing its input ends the program.
+        with subprocess.Popen([_PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            yield (
+                HandlerAnswers(registry, runner),
+                NativeAnswers(process, [ready[-1] for ready in registry.ready_models()]),
+            )
+        runner.run(registry.close())
+    assert process.returncode == 0
+
+
+def _table(models: Sequence[LoadedModel]) -> str:
+    return "".join(_row(loaded) for loaded in models) + "end\n"
+
+
+def _row(loaded: LoadedModel) -> str:
+    interface = interface_of(loaded.config)
+    positions = {spec.name: position for position, spec in enumerate(loaded.signature.inputs)}
+    inputs = [f"{positions[name]} {_words(tensor)}" for name, tensor in interface.inputs.items()]
+    outputs = [
+        _words(interface.outputs[spec.name]) if spec.name in interface.outputs else f"- {spec.dtype.value} 0 0"
+        for spec in loaded.signature.outputs
+    ]
+    head = f"{loaded.name} {loaded.version} {interface.max_batch_size}"
+    return " ".join([head, str(len(inputs)), *inputs, str(len(outputs)), *outputs]) + "\n"
+
+
+def _words(tensor: DeclaredTensor) -> str:
+    shapes = [len(tensor.dims), *tensor.dims, len(tensor.model_dims), *tensor.model_dims]
+    return f"{tensor.name} {tensor.dtype.value} " + " ".join(map(str, shapes))
