@@ -27,7 +27,7 @@ struct Waiting {
   int64_t rows = 1;
   int64_t arrival_ns = 0;
   int64_t capacity_rows = 1;         // the most rows of its row shape that any gear holds; at least `rows`
-  std::vector<int64_t> row_shape{};  // the non-batch dimensions of all inputs: only equal ones share a batch
+  std::vector<int64_t> row_shape{};  // what may differ of the non-batch dimensions: only equal ones share a batch
 };
 
 struct Snapshot {

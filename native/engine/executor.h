@@ -17,7 +17,8 @@ struct SlotBuffers {
 };
 
 // Two threads use an executor side by side, each after attach(): one only launches, the other only waits and settles.
-// Failures are values: UNAVAILABLE if the device is lost, else INTERNAL with the driver's text.
+// If it is synchronous, one thread does all of it. Failures are values: UNAVAILABLE if the device is lost, else
+// INTERNAL with the driver's text.
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -26,6 +27,9 @@ class Executor {
   virtual const core::Signature& signature() const = 0;
   virtual size_t slot_count() const = 0;
   virtual const SlotBuffers& buffers(size_t slot) const = 0;
+
+  // Whether a batch has ended when launch() returns, so that wait() never blocks. Constant.
+  virtual bool is_synchronous() const { return false; }
 
   // Makes the calling thread one that may launch, wait and settle.
   virtual core::Status attach() noexcept = 0;

@@ -37,7 +37,6 @@ core::Shape with_batch(int64_t rows, const core::Shape& dims) {
 }
 
 void sleep_until(int64_t instant_ns) {
-  if (instant_ns == 0 || core::steady_now_ns() >= instant_ns) return;
   std::this_thread::sleep_until(std::chrono::steady_clock::time_point{std::chrono::nanoseconds(instant_ns)});
 }
 
@@ -85,22 +84,28 @@ size_t IdentityExecutor::bytes_of(size_t tensor, size_t gear) const {
 }
 
 core::Status IdentityExecutor::launch(size_t slot, size_t gear) noexcept {
-  slots_[slot].gear = gear;
-  if (execute_delay_ns_ > 0) {
-    const int64_t starts_ns = std::max(core::steady_now_ns(), free_ns_.load());
-    slots_[slot].ends_ns = starts_ns + execute_delay_ns_;
-    free_ns_ = slots_[slot].ends_ns;
+  Slot& launched = slots_[slot];
+  launched.gear = gear;
+  if (is_synchronous()) {
+    copy(launched);
+  } else {
+    launched.ends_ns = std::max(core::steady_now_ns(), free_ns_.load()) + execute_delay_ns_;
+    free_ns_ = launched.ends_ns;
   }
   return {};
 }
 
 core::Status IdentityExecutor::wait(size_t slot) noexcept {
-  Slot& executed = slots_[slot];
-  sleep_until(executed.ends_ns);
-  for (size_t i = 0; i < executed.inputs.size(); ++i) {
-    std::memcpy(executed.outputs[i].data(), executed.inputs[i].data(), bytes_of(i, executed.gear));
-  }
+  if (is_synchronous()) return {};
+  sleep_until(slots_[slot].ends_ns);
+  copy(slots_[slot]);
   return {};
+}
+
+void IdentityExecutor::copy(Slot& slot) const {
+  for (size_t i = 0; i < slot.inputs.size(); ++i) {
+    std::memcpy(slot.outputs[i].data(), slot.inputs[i].data(), bytes_of(i, slot.gear));
+  }
 }
 
 core::Status IdentityExecutor::settle() noexcept {

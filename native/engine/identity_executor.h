@@ -31,13 +31,15 @@ core::Signature identity_signature(const std::vector<IdentityTensor>& tensors, i
 class IdentityExecutor final : public Executor {
  public:
   // execute_delay_ns: what an execution takes, like a device's: executions run one after another, while launch()
-  // returns at once. REQUIRES: a signature of identity_signature(); slots >= 1; execute_delay_ns >= 0.
+  // returns at once. If that is 0, the executor is synchronous. REQUIRES: a signature of identity_signature(); slots >=
+  // 1; execute_delay_ns >= 0.
   IdentityExecutor(core::Signature signature, size_t slots, int64_t execute_delay_ns);
 
   const core::Signature& signature() const override { return signature_; }
   size_t slot_count() const override { return slots_.size(); }
   const SlotBuffers& buffers(size_t slot) const override { return slots_[slot].host; }
 
+  bool is_synchronous() const override { return execute_delay_ns_ == 0; }
   core::Status attach() noexcept override { return {}; }
   core::Status launch(size_t slot, size_t gear) noexcept override;
   core::Status wait(size_t slot) noexcept override;
@@ -53,6 +55,7 @@ class IdentityExecutor final : public Executor {
   };
 
   Slot make_slot() const;
+  void copy(Slot& slot) const;
   size_t bytes_of(size_t tensor, size_t gear) const;
 
   const core::Signature signature_;

@@ -12,44 +12,46 @@
 namespace npuserve::engine {
 
 Instance::Instance(size_t index, std::unique_ptr<Executor> executor, const Layout& layout,
-                   const batching::GearTable& gears, Scheduler& scheduler, Statistics& statistics)
+                   const batching::GearTable& gears, Scheduler& scheduler, StatisticsShard& statistics)
     : index_(index),
       executor_(std::move(executor)),
       layout_(layout),
       gears_(gears),
       scheduler_(scheduler),
-      statistics_(statistics),
-      completer_([this] { complete_batches(); }) {
+      statistics_(statistics) {
+  if (!executor_->is_synchronous()) completer_ = std::thread([this] { complete_batches(); });
   try {
     launcher_ = std::thread([this] { launch_batches(); });
   } catch (...) {
-    {
-      const core::MutexLock lock(mutex_);
-      launcher_done_ = true;
-    }
-    changed_.notify_all();
-    completer_.join();
+    end_completer();
     throw;
   }
 }
 
 Instance::~Instance() {
   launcher_.join();
-  completer_.join();
+  end_completer();
 }
 
-void Instance::launch_batches() noexcept {
-  const core::Status attached = executor_->attach();
-  while (std::optional<Batch> batch = scheduler_.next(index_)) launch(std::move(*batch), attached);
+void Instance::end_completer() {
   {
     const core::MutexLock lock(mutex_);
     launcher_done_ = true;
   }
   changed_.notify_all();
+  if (completer_.joinable()) completer_.join();
+}
+
+void Instance::launch_batches() noexcept {
+  const core::Status attached = executor_->attach();
+  while (std::optional<Batch> batch = scheduler_.next(index_)) {
+    const Flight& flight = launch(std::move(*batch), attached);
+    if (executor_->is_synchronous()) complete_oldest(flight, attached);
+  }
 }
 
 // The flight is in the list before anything is enqueued: a failure that the completer sees meanwhile may be its.
-void Instance::launch(Batch batch, const core::Status& attached) {
+const Instance::Flight& Instance::launch(Batch batch, const core::Status& attached) {
   Flight* flight = nullptr;
   {
     const core::MutexLock lock(mutex_);
@@ -58,13 +60,15 @@ void Instance::launch(Batch batch, const core::Status& attached) {
   flight->batch = std::move(batch);
   flight->timing.start_ns = core::steady_now_ns();
   const core::Status status = attached.ok() ? enqueue(*flight) : attached;
-  flight->timing.launched_ns = core::steady_now_ns();
+  // A synchronous launch is the execution itself.
+  if (!executor_->is_synchronous()) flight->timing.launched_ns = core::steady_now_ns();
   {
     const core::MutexLock lock(mutex_);
     if (flight->status.ok()) flight->status = status;
     flight->launched = true;
   }
   changed_.notify_all();
+  return *flight;
 }
 
 core::Status Instance::enqueue(Flight& flight) {
@@ -73,17 +77,20 @@ core::Status Instance::enqueue(Flight& flight) {
   if (!gear) return {core::StatusCode::kInternal, gears_.refusal(flight.batch.rows(), requests.front().inputs)};
   flight.gear = *gear;
   layout_.gather(requests, *gear, executor_->buffers(flight.batch.slot));
+  if (executor_->is_synchronous()) flight.timing.launched_ns = core::steady_now_ns();
   return executor_->launch(flight.batch.slot, *gear);
 }
 
 void Instance::complete_batches() noexcept {
   const core::Status attached = executor_->attach();
-  while (const Flight* oldest = oldest_launched()) {
-    const core::Status status = attached.ok() ? await(*oldest) : attached;
-    if (!status.ok()) fail_all_in_flight(status);
-    scheduler_.execution_ended(index_);
-    finish(remove_oldest());
-  }
+  while (const Flight* oldest = oldest_launched()) complete_oldest(*oldest, attached);
+}
+
+void Instance::complete_oldest(const Flight& oldest, const core::Status& attached) {
+  const core::Status status = attached.ok() ? await(oldest) : attached;
+  if (!status.ok()) fail_all_in_flight(status);
+  scheduler_.execution_ended(index_);
+  finish(remove_oldest());
 }
 
 Instance::Flight* Instance::oldest_launched() {
@@ -132,26 +139,26 @@ void Instance::finish(Flight flight) {
   device_free_ns_ = timing.ended_ns;
 
   std::vector<core::Request>& requests = flight.batch.requests;
-  std::vector<core::Status> statuses(requests.size(), flight.status);
-  std::vector<Outcome> outcomes;
+  statuses_.assign(requests.size(), flight.status);
+  outcomes_.clear();
   int64_t row = 0;
   for (size_t i = 0; i < requests.size(); ++i) {
     if (flight.status.ok()) {
-      statuses[i] = layout_.deliver(requests[i], row, flight.gear, executor_->buffers(flight.batch.slot));
+      statuses_[i] = layout_.deliver(requests[i], row, flight.gear, executor_->buffers(flight.batch.slot));
     }
-    outcomes.push_back({requests[i].arrival_ns, requests[i].rows, statuses[i].ok()});
+    outcomes_.push_back({requests[i].arrival_ns, requests[i].rows, statuses_[i].ok()});
     row += requests[i].rows;
   }
   timing.answered_ns = core::steady_now_ns();
 
   // All counts are right before the first sender can look.
   if (flight.status.ok()) {
-    statistics_.record_execution(timing, outcomes);
+    statistics_.record_execution(timing, outcomes_);
   } else {
-    statistics_.record_failure(outcomes, timing.answered_ns);
+    statistics_.record_failure(outcomes_, timing.answered_ns);
   }
   scheduler_.release_slot(index_, flight.batch.slot, requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) requests[i].completion->complete(std::move(statuses[i]));
+  for (size_t i = 0; i < requests.size(); ++i) requests[i].completion->complete(std::move(statuses_[i]));
 }
 
 }  // namespace npuserve::engine

@@ -1,12 +1,13 @@
 // One loaded copy of a model at work: a thread that launches batches and a thread that completes them, in the order of
-// their launches, with as many in flight as the executor has slots.
+// their launches, with as many in flight as the executor has slots. If the executor is synchronous, the first does
+// both: a second would only cost the hand-over.
 #pragma once
 
 #include <cstddef>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <thread>
+#include <vector>
 
 #include "batching/gears.h"
 #include "core/mutex.h"
@@ -22,7 +23,7 @@ class Instance {
  public:
   // Starts working at once. All references must outlive the instance; `index` is its number in the scheduler.
   Instance(size_t index, std::unique_ptr<Executor> executor, const Layout& layout, const batching::GearTable& gears,
-           Scheduler& scheduler, Statistics& statistics);
+           Scheduler& scheduler, StatisticsShard& statistics);
 
   // Waits until every accepted request is answered, then unloads. REQUIRES: the scheduler was told to stop.
   ~Instance();
@@ -41,9 +42,11 @@ class Instance {
   };
 
   void launch_batches() noexcept;
-  void launch(Batch batch, const core::Status& attached);
+  const Flight& launch(Batch batch, const core::Status& attached);
   core::Status enqueue(Flight& flight);
   void complete_batches() noexcept;
+  void end_completer() EXCLUDES_LOCK(mutex_);
+  void complete_oldest(const Flight& oldest, const core::Status& attached);
   Flight* oldest_launched() EXCLUDES_LOCK(mutex_);
   core::Status await(const Flight& flight) EXCLUDES_LOCK(mutex_);
   void fail_all_in_flight(const core::Status& status) EXCLUDES_LOCK(mutex_);
@@ -55,14 +58,17 @@ class Instance {
   const Layout& layout_;
   const batching::GearTable& gears_;
   Scheduler& scheduler_;
-  Statistics& statistics_;
+  StatisticsShard& statistics_;
 
   core::Mutex mutex_;
   core::ConditionVariable changed_;
   std::deque<Flight> in_flight_ GUARDED_BY(mutex_);  // a deque: an element stays in place while others come and go
   bool launcher_done_ GUARDED_BY(mutex_) = false;
 
-  int64_t device_free_ns_ = 0;  // the completer's: when the last batch ended
+  // The completing thread's.
+  int64_t device_free_ns_ = 0;          // when the last batch ended
+  std::vector<core::Status> statuses_;  // of the batch at hand; kept for their memory, like the outcomes
+  std::vector<Outcome> outcomes_;
 
   std::thread completer_;
   std::thread launcher_;

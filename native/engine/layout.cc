@@ -27,7 +27,7 @@ Layout::Layout(core::Signature signature, int64_t max_batch_size,
     : signature_(std::move(signature)),
       max_batch_size_(max_batch_size),
       variable_output_axes_(std::move(variable_output_axes)),
-      length_axis_(find_length_axis()),
+      variable_axes_(find_variable_axes()),
       tied_axes_(find_tied_axes()) {
   if (signature_.gears.empty()) refuse("the model has no gear");
   check_sizes();
@@ -36,14 +36,15 @@ Layout::Layout(core::Signature signature, int64_t max_batch_size,
   check_outputs();
 }
 
-std::optional<Layout::Axis> Layout::find_length_axis() const {
+std::vector<Layout::Axis> Layout::find_variable_axes() const {
+  std::vector<Axis> variable;
   for (size_t input = 0; input < signature_.inputs.size(); ++input) {
     const core::Shape& shape = signature_.inputs[input].shape;
     for (size_t axis = batched() ? 1 : 0; axis < shape.size(); ++axis) {
-      if (shape[axis] == -1) return Axis{input, axis};
+      if (shape[axis] == -1) variable.push_back({input, axis});
     }
   }
-  return std::nullopt;
+  return variable;
 }
 
 // What is computed with a gear's sizes from here on cannot overflow.
@@ -69,18 +70,13 @@ std::vector<std::pair<Layout::Axis, Layout::Axis>> Layout::find_tied_axes() cons
   std::vector<std::pair<Axis, Axis>> tied;
   if (!batched()) return tied;  // shapes are those of a gear, exactly
   std::vector<Axis> firsts;
-  for (size_t input = 0; input < signature_.inputs.size(); ++input) {
-    const core::Shape& shape = signature_.inputs[input].shape;
-    for (size_t axis = 1; axis < shape.size(); ++axis) {
-      if (shape[axis] != -1) continue;
-      const Axis here{input, axis};
-      const auto first = std::ranges::find_if(
-          firsts, [&](const Axis& other) { return other.input != input && always_equal(other, here); });
-      if (first == firsts.end()) {
-        firsts.push_back(here);
-      } else {
-        tied.emplace_back(*first, here);
-      }
+  for (const Axis& here : variable_axes_) {
+    const auto first = std::ranges::find_if(
+        firsts, [&](const Axis& other) { return other.input != here.input && always_equal(other, here); });
+    if (first == firsts.end()) {
+      firsts.push_back(here);
+    } else {
+      tied.emplace_back(*first, here);
     }
   }
   return tied;
@@ -127,9 +123,10 @@ void Layout::check_variable_axis(size_t output, int64_t axis) const {
       "variable axis " + std::to_string(axis) + " of output " + quoted(signature_.outputs[output].name);
   const auto rank = static_cast<int64_t>(signature_.outputs[output].shape.size());
   if (axis < (batched() ? 1 : 0) || axis >= rank) refuse(where + " is not one of its non-batch axes");
-  if (!length_axis_) refuse(where + ": no input has a variable length");
+  if (variable_axes_.empty()) refuse(where + ": no input has a variable length");
+  const Axis& length_axis = variable_axes_.front();
   for (const core::Gear& gear : signature_.gears) {
-    const int64_t length = gear.input_shapes[length_axis_->input][length_axis_->axis];
+    const int64_t length = gear.input_shapes[length_axis.input][length_axis.axis];
     const int64_t dim = gear.output_shapes[output][static_cast<size_t>(axis)];
     if (dim != length) {
       refuse(where + " has size " + std::to_string(dim) + " in a gear of length " + std::to_string(length));
@@ -160,6 +157,17 @@ std::string Layout::disagreement(std::span<const core::TensorView> inputs) const
   return "inputs " + told(differ->first) + " and " + told(differ->second) +
          " disagree: the model was compiled for equal sizes of axis " + std::to_string(differ->first.axis) +
          " and axis " + std::to_string(differ->second.axis);
+}
+
+std::vector<int64_t> Layout::variable_sizes(std::span<const core::TensorView> inputs) const {
+  std::vector<int64_t> sizes;
+  sizes.reserve(variable_axes_.size());
+  for (const Axis& axis : variable_axes_) sizes.push_back(size_of(axis, inputs));
+  return sizes;
+}
+
+int64_t Layout::size_of(const Axis& axis, std::span<const core::TensorView> inputs) {
+  return inputs[axis.input].shape[axis.axis];
 }
 
 void Layout::check_input(const core::TensorView& input, const core::TensorSpec& spec, int64_t rows) const {
@@ -205,7 +213,7 @@ void Layout::gather(std::span<const core::Request> requests, size_t gear, const 
 core::Status Layout::deliver(const core::Request& request, int64_t first_row, size_t gear,
                              const SlotBuffers& buffers) const {
   const size_t count = signature_.outputs.size();
-  const int64_t length = length_axis_ ? request.inputs[length_axis_->input].shape[length_axis_->axis] : 0;
+  const int64_t length = variable_axes_.empty() ? 0 : size_of(variable_axes_.front(), request.inputs);
   std::vector<core::Shape> shapes(count);
   std::vector<core::Shape> padded_shapes(count);
   std::vector<core::OutputView> views;

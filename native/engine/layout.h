@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -35,6 +34,9 @@ class Layout {
   // Empty if none do. REQUIRES: checked inputs.
   std::string disagreement(std::span<const core::TensorView> inputs) const;
 
+  // The sizes of the variable non-batch axes, one after another: checked inputs with equal ones have equal rows.
+  std::vector<int64_t> variable_sizes(std::span<const core::TensorView> inputs) const;
+
   // Writes the requests' rows one after another, each padded with zeros to the gear's row, then rows of zeros.
   // REQUIRES: checked requests, which the gear holds.
   void gather(std::span<const core::Request> requests, size_t gear, const SlotBuffers& buffers) const;
@@ -53,14 +55,15 @@ class Layout {
   void check_outputs() const;
   void check_variable_axis(size_t output, int64_t axis) const;
   void check_input(const core::TensorView& input, const core::TensorSpec& spec, int64_t rows) const;
-  std::optional<Axis> find_length_axis() const;
+  std::vector<Axis> find_variable_axes() const;
+  static int64_t size_of(const Axis& axis, std::span<const core::TensorView> inputs);
   bool always_equal(const Axis& a, const Axis& b) const;
   std::vector<std::pair<Axis, Axis>> find_tied_axes() const;
 
   core::Signature signature_;
   int64_t max_batch_size_;
   std::vector<std::vector<int64_t>> variable_output_axes_;
-  std::optional<Axis> length_axis_;
+  std::vector<Axis> variable_axes_;  // of the inputs, without the batch; the first is a request's length
   std::vector<std::pair<Axis, Axis>> tied_axes_;
 };
 

@@ -30,29 +30,20 @@ const Executor& first_of(const std::vector<std::unique_ptr<Executor>>& executors
   return *executors.front();
 }
 
-// The non-batch dimensions of all inputs, one after another: ranks are the signature's, so equal lists are equal
-// shapes.
-std::vector<int64_t> row_shape_of(const core::Request& request, bool batched) {
-  std::vector<int64_t> dims;
-  for (const core::TensorView& input : request.inputs) {
-    dims.insert(dims.end(), input.shape.begin() + (batched ? 1 : 0), input.shape.end());
-  }
-  return dims;
-}
-
 }  // namespace
 
 Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> executors)
     : options_(checked(std::move(options))),
       layout_(first_of(executors).signature(), options_.batching.max_batch_size, options_.variable_output_axes),
       gears_(layout_.signature(), layout_.batched()),
-      statistics_(options_.record_statistics),
+      statistics_(executors.size(), options_.record_statistics),
       scheduler_(options_.batching, executors.size(), executors.front()->slot_count()) {
   const core::MutexLock lock(close_mutex_);
   try {
     for (std::unique_ptr<Executor>& executor : executors) {
-      instances_.push_back(
-          std::make_unique<Instance>(instances_.size(), std::move(executor), layout_, gears_, scheduler_, statistics_));
+      const size_t index = instances_.size();
+      instances_.push_back(std::make_unique<Instance>(index, std::move(executor), layout_, gears_, scheduler_,
+                                                      statistics_.of_instance(index)));
     }
   } catch (...) {
     // The instances already at work are joined by their destructors, which wait for this.
@@ -77,7 +68,7 @@ void Model::submit(core::Request request) {
   batching::Waiting waiting{.rows = request.rows,
                             .arrival_ns = request.arrival_ns,
                             .capacity_rows = capacity_rows,
-                            .row_shape = row_shape_of(request, layout_.batched())};
+                            .row_shape = layout_.variable_sizes(request.inputs)};
   core::Status refused = scheduler_.submit(request, std::move(waiting));
   if (!refused.ok()) request.completion->complete(std::move(refused));
 }
@@ -86,7 +77,7 @@ bool Model::cancel(uint64_t token) {
   const std::optional<core::Request> request = scheduler_.cancel(token);
   if (!request) return false;
   const Outcome outcome{.arrival_ns = request->arrival_ns, .rows = request->rows, .ok = false};
-  statistics_.record_failure({&outcome, 1}, core::steady_now_ns());
+  statistics_.of_others().record_failure({&outcome, 1}, core::steady_now_ns());
   request->completion->complete({core::StatusCode::kCancelled, ""});
   return true;
 }

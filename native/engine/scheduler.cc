@@ -22,55 +22,84 @@ Scheduler::Scheduler(batching::PolicyOptions options, size_t instances, size_t s
 }
 
 core::Status Scheduler::submit(core::Request& request, batching::Waiting waiting) {
-  const core::MutexLock lock(mutex_);
-  if (stopping_) {
-    return {core::StatusCode::kUnavailable,
-            "Server is stopping, scheduler for model has stopped accepting new inference requests"};
+  core::ConditionVariable* sleeper = nullptr;
+  {
+    const core::MutexLock lock(mutex_);
+    if (stopping_) {
+      return {core::StatusCode::kUnavailable,
+              "Server is stopping, scheduler for model has stopped accepting new inference requests"};
+    }
+    if (batching::queue_is_full(options_, queue_.size())) {
+      return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
+    }
+    queue_.push(std::move(request), std::move(waiting));
+    sleeper = concerned();
   }
-  if (batching::queue_is_full(options_, queue_.size())) {
-    return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
-  }
-  queue_.push(std::move(request), std::move(waiting));
-  wake_concerned();
+  notify(sleeper);
   return {};
 }
 
 std::optional<core::Request> Scheduler::cancel(uint64_t token) {
-  const core::MutexLock lock(mutex_);
-  std::optional<core::Request> request = queue_.remove(token);
-  // What stood behind it may be able to run now.
-  if (request) wake_concerned();
+  core::ConditionVariable* sleeper = nullptr;
+  std::optional<core::Request> request;
+  {
+    const core::MutexLock lock(mutex_);
+    request = queue_.remove(token);
+    // What stood behind it may be able to run now.
+    if (request) sleeper = concerned();
+  }
+  notify(sleeper);
   return request;
 }
 
 std::optional<Batch> Scheduler::next(size_t instance) {
-  const core::MutexLock lock(mutex_);
-  while (true) {
-    if (stopping_ && queue_.empty()) return std::nullopt;
-    batching::Plan plan;
-    if (!instances_[instance].free_slots.empty()) plan = plan_for(instance);
-    if (plan.take > 0) return take(instance, plan.take);
-    sleep(instance, plan.wake_at_ns);
+  core::ConditionVariable* sleeper = nullptr;
+  std::optional<Batch> batch;
+  {
+    const core::MutexLock lock(mutex_);
+    while (!(stopping_ && queue_.empty())) {
+      batching::Plan plan;
+      if (!instances_[instance].free_slots.empty()) plan = plan_for(instance);
+      if (plan.take > 0) {
+        batch = take(instance, plan.take);
+        break;
+      }
+      sleep(instance, plan.wake_at_ns);
+    }
+    sleeper = concerned();
   }
+  notify(sleeper);
+  return batch;
 }
 
 void Scheduler::execution_ended(size_t instance) {
-  const core::MutexLock lock(mutex_);
-  --instances_[instance].executing;
-  wake_concerned();
+  core::ConditionVariable* sleeper = nullptr;
+  {
+    const core::MutexLock lock(mutex_);
+    --instances_[instance].executing;
+    sleeper = concerned();
+  }
+  notify(sleeper);
 }
 
 void Scheduler::release_slot(size_t instance, size_t slot, size_t answered) {
-  const core::MutexLock lock(mutex_);
-  instances_[instance].free_slots.push_back(slot);
-  taken_ -= answered;
-  wake_concerned();
+  core::ConditionVariable* sleeper = nullptr;
+  {
+    const core::MutexLock lock(mutex_);
+    instances_[instance].free_slots.push_back(slot);
+    taken_ -= answered;
+    sleeper = concerned();
+  }
+  notify(sleeper);
 }
 
 void Scheduler::stop() {
   const core::MutexLock lock(mutex_);
   stopping_ = true;
-  for (InstanceState& instance : instances_) wake(instance);
+  for (InstanceState& instance : instances_) {
+    instance.waiting = false;
+    instance.changed.notify_one();
+  }
 }
 
 size_t Scheduler::pending() const {
@@ -94,7 +123,6 @@ Batch Scheduler::take(size_t instance, size_t count) {
   state.free_slots.pop_back();
   ++state.executing;
   taken_ += count;
-  wake_concerned();
   return batch;
 }
 
@@ -110,25 +138,27 @@ void Scheduler::sleep(size_t instance, std::optional<int64_t> wake_at_ns) {
   state.waiting = false;
 }
 
-void Scheduler::wake(InstanceState& instance) {
-  instance.waiting = false;
-  instance.changed.notify_one();
-}
-
-void Scheduler::wake_concerned() {
-  if (stopping_ && queue_.empty()) {
-    for (InstanceState& instance : instances_) wake(instance);
-    return;
-  }
+// The one sleeper that has to ask again, if any: it then asks on behalf of the others, as whoever takes a batch does.
+core::ConditionVariable* Scheduler::concerned() {
   for (size_t i = 0; i < instances_.size(); ++i) {
     InstanceState& instance = instances_[i];
-    if (!instance.waiting || instance.free_slots.empty()) continue;
-    const batching::Plan plan = plan_for(i);
-    const bool sooner = plan.wake_at_ns && (!instance.wake_at_ns || *plan.wake_at_ns < *instance.wake_at_ns);
-    if (plan.take > 0 || sooner) wake(instance);
-    // Who takes the batch asks again on behalf of the others.
-    if (plan.take > 0) return;
+    if (!instance.waiting) continue;
+    const bool over = stopping_ && queue_.empty();
+    batching::Plan plan;
+    if (!over && !instance.free_slots.empty()) plan = plan_for(i);
+    if (!over && plan == batching::Plan{}) continue;
+    // Idle instances wait for the same instant: that one of them wakes then is enough.
+    const bool in_time = plan.wake_at_ns && instance.wake_at_ns && *instance.wake_at_ns <= *plan.wake_at_ns;
+    if (in_time) return nullptr;
+    instance.waiting = false;
+    return &instance.changed;
   }
+  return nullptr;
+}
+
+// Without the mutex, which the woken thread takes at once.
+void Scheduler::notify(core::ConditionVariable* sleeper) {
+  if (sleeper != nullptr) sleeper->notify_one();
 }
 
 }  // namespace npuserve::engine

@@ -66,8 +66,8 @@ class Scheduler {
   batching::Plan plan_for(size_t instance) const REQUIRES_LOCK(mutex_);
   Batch take(size_t instance, size_t count) REQUIRES_LOCK(mutex_);
   void sleep(size_t instance, std::optional<int64_t> wake_at_ns) REQUIRES_LOCK(mutex_);
-  void wake(InstanceState& instance) REQUIRES_LOCK(mutex_);
-  void wake_concerned() REQUIRES_LOCK(mutex_);
+  core::ConditionVariable* concerned() REQUIRES_LOCK(mutex_);
+  static void notify(core::ConditionVariable* sleeper);
 
   const batching::PolicyOptions options_;
 

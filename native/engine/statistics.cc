@@ -1,16 +1,23 @@
 #include "engine/statistics.h"
 
+#include <algorithm>
+
 #include "core/clock.h"
 
 namespace npuserve::engine {
 
-void DurationCount::add(int64_t duration_ns, uint64_t times) {
-  count += times;
+void DurationCount::add(int64_t duration_ns) {
+  ++count;
   // Arrival is stamped by the front end; a sender that stamps it late must not make a sum go backwards.
-  if (duration_ns > 0) ns += times * static_cast<uint64_t>(duration_ns);
+  if (duration_ns > 0) ns += static_cast<uint64_t>(duration_ns);
 }
 
-void Statistics::record_execution(const BatchTiming& timing, std::span<const Outcome> outcomes) {
+void DurationCount::add(const DurationCount& other) {
+  count += other.count;
+  ns += other.ns;
+}
+
+void StatisticsShard::record_execution(const BatchTiming& timing, std::span<const Outcome> outcomes) {
   if (!record_) return;
   const int64_t input_ns = timing.launched_ns - timing.start_ns;
   const int64_t wait_ns = timing.device_ns - timing.launched_ns;
@@ -42,15 +49,39 @@ void Statistics::record_execution(const BatchTiming& timing, std::span<const Out
   batch.compute_output.add(output_ns);
 }
 
-void Statistics::record_failure(std::span<const Outcome> outcomes, int64_t now_ns) {
+void StatisticsShard::record_failure(std::span<const Outcome> outcomes, int64_t now_ns) {
   if (!record_) return;
   const core::MutexLock lock(mutex_);
   for (const Outcome& outcome : outcomes) counters_.fail.add(now_ns - outcome.arrival_ns);
 }
 
-Counters Statistics::snapshot() const {
+void StatisticsShard::add_to(Counters& sum) const {
   const core::MutexLock lock(mutex_);
-  return counters_;
+  sum.last_inference_ms = std::max(sum.last_inference_ms, counters_.last_inference_ms);
+  sum.inference_count += counters_.inference_count;
+  sum.execution_count += counters_.execution_count;
+  sum.success.add(counters_.success);
+  sum.fail.add(counters_.fail);
+  sum.queue.add(counters_.queue);
+  sum.compute_input.add(counters_.compute_input);
+  sum.compute_infer.add(counters_.compute_infer);
+  sum.compute_output.add(counters_.compute_output);
+  for (const auto& [rows, counted] : counters_.batches) {
+    BatchCounters& batch = sum.batches[rows];
+    batch.compute_input.add(counted.compute_input);
+    batch.compute_infer.add(counted.compute_infer);
+    batch.compute_output.add(counted.compute_output);
+  }
+}
+
+Statistics::Statistics(size_t instances, bool record) {
+  for (size_t i = 0; i <= instances; ++i) shards_.emplace_back(record);
+}
+
+Counters Statistics::snapshot() const {
+  Counters sum;
+  for (const StatisticsShard& shard : shards_) shard.add_to(sum);
+  return sum;
 }
 
 }  // namespace npuserve::engine

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <span>
 
@@ -14,7 +15,8 @@ struct DurationCount {
   uint64_t count = 0;
   uint64_t ns = 0;
 
-  void add(int64_t duration_ns, uint64_t times = 1);
+  void add(int64_t duration_ns);
+  void add(const DurationCount& other);
 };
 
 // Executions of one batch size; durations are per execution.
@@ -40,7 +42,7 @@ struct Counters {
 // The instants of one execution, as steady_now_ns() counts, in order.
 struct BatchTiming {
   int64_t start_ns = 0;     // a slot is taken
-  int64_t launched_ns = 0;  // rows gathered and everything enqueued
+  int64_t launched_ns = 0;  // rows gathered and everything enqueued; before the launch if that is synchronous
   int64_t device_ns = 0;    // the device turns to it: at the launch, or when the batch before it ended
   int64_t ended_ns = 0;     // outputs are on the host
   int64_t answered_ns = 0;  // outputs are with their requests
@@ -53,11 +55,11 @@ struct Outcome {
   bool ok = false;
 };
 
-// Any thread.
-class Statistics {
+// What one thread counts, mostly: its mutex is then never waited for, but while somebody reads.
+class alignas(64) StatisticsShard {  // a cache line apart from the others
  public:
   // record: whether anything is counted.
-  explicit Statistics(bool record = true) : record_(record) {}
+  explicit StatisticsShard(bool record) : record_(record) {}
 
   // One execution that succeeded; single requests of it may have failed afterwards.
   void record_execution(const BatchTiming& timing, std::span<const Outcome> outcomes) EXCLUDES_LOCK(mutex_);
@@ -65,13 +67,29 @@ class Statistics {
   // Requests that were accepted and failed, or were cancelled.
   void record_failure(std::span<const Outcome> outcomes, int64_t now_ns) EXCLUDES_LOCK(mutex_);
 
-  // All counters of one instant.
-  Counters snapshot() const EXCLUDES_LOCK(mutex_);
+  // Adds all that was counted so far: of an execution, everything or nothing.
+  void add_to(Counters& sum) const EXCLUDES_LOCK(mutex_);
 
  private:
   const bool record_;
   mutable core::Mutex mutex_;
   Counters counters_ GUARDED_BY(mutex_);
+};
+
+// The counters of a model, kept apart by who counts and merged when read. Any thread.
+class Statistics {
+ public:
+  // A shard for each instance, and one for all others. record: whether anything is counted.
+  explicit Statistics(size_t instances, bool record = true);
+
+  StatisticsShard& of_instance(size_t instance) { return shards_[instance]; }
+  StatisticsShard& of_others() { return shards_.back(); }
+
+  // What is in a shard when a sender gets its answer is in every snapshot from then on.
+  Counters snapshot() const;
+
+ private:
+  std::deque<StatisticsShard> shards_;  // a deque, as mutexes do not move
 };
 
 }  // namespace npuserve::engine

@@ -31,7 +31,8 @@ std::string refusal(const std::vector<IdentityTensor>& tensors, int64_t max_batc
 
 std::vector<int64_t> gear_rows(int64_t max_batch_size) {
   std::vector<int64_t> rows;
-  for (const core::Gear& gear : identity_signature(kPair, max_batch_size).gears) rows.push_back(gear.input_shapes[0][0]);
+  for (const core::Gear& gear : identity_signature(kPair, max_batch_size).gears)
+    rows.push_back(gear.input_shapes[0][0]);
   return rows;
 }
 

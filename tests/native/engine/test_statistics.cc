@@ -10,9 +10,9 @@ using npuserve::engine::Outcome;
 using npuserve::engine::Statistics;
 
 TEST_CASE("each request of a batch is charged the batch's durations, the batch size its own once") {
-  Statistics statistics;
+  Statistics statistics(1);
   const BatchTiming timing{.start_ns = 100, .launched_ns = 130, .device_ns = 150, .ended_ns = 250, .answered_ns = 260};
-  statistics.record_execution(timing, std::vector<Outcome>{{10, 2, true}, {40, 3, true}});
+  statistics.of_instance(0).record_execution(timing, std::vector<Outcome>{{10, 2, true}, {40, 3, true}});
   const Counters counters = statistics.snapshot();
   CHECK(counters.inference_count == 5);
   CHECK(counters.execution_count == 1);
@@ -30,8 +30,8 @@ TEST_CASE("each request of a batch is charged the batch's durations, the batch s
 }
 
 TEST_CASE("failures count as failures alone") {
-  Statistics statistics;
-  statistics.record_failure(std::vector<Outcome>{{10, 2, false}, {20, 1, false}}, 100);
+  Statistics statistics(1);
+  statistics.of_instance(0).record_failure(std::vector<Outcome>{{10, 2, false}, {20, 1, false}}, 100);
   const Counters counters = statistics.snapshot();
   CHECK(counters.fail.count == 2);
   CHECK(counters.fail.ns == 90 + 80);
@@ -42,16 +42,52 @@ TEST_CASE("failures count as failures alone") {
 }
 
 TEST_CASE("batch sizes are listed in ascending order") {
-  Statistics statistics;
-  for (const int64_t rows : {8, 1, 3, 1}) statistics.record_execution({}, std::vector<Outcome>{{0, rows, true}});
+  Statistics statistics(1);
+  for (const int64_t rows : {8, 1, 3, 1})
+    statistics.of_instance(0).record_execution({}, std::vector<Outcome>{{0, rows, true}});
   std::vector<int64_t> sizes;
   for (const auto& [size, batch] : statistics.snapshot().batches) sizes.push_back(size);
   CHECK(sizes == std::vector<int64_t>{1, 3, 8});
 }
 
 TEST_CASE("an arrival stamped late does not make a sum go backwards") {
-  Statistics statistics;
-  statistics.record_failure(std::vector<Outcome>{{200, 1, false}}, 100);
+  Statistics statistics(1);
+  statistics.of_instance(0).record_failure(std::vector<Outcome>{{200, 1, false}}, 100);
   CHECK(statistics.snapshot().fail.ns == 0);
   CHECK(statistics.snapshot().fail.count == 1);
+}
+
+TEST_CASE("what is counted apart is read as one") {
+  Statistics statistics(2);
+  const BatchTiming timing{.start_ns = 1, .launched_ns = 2, .device_ns = 4, .ended_ns = 8, .answered_ns = 16};
+  statistics.of_instance(0).record_execution(timing, std::vector<Outcome>{{0, 2, true}});
+  statistics.of_instance(1).record_execution(timing, std::vector<Outcome>{{0, 2, true}, {0, 1, true}});
+  statistics.of_instance(1).record_execution(timing, std::vector<Outcome>{{0, 2, true}});
+  statistics.of_others().record_failure(std::vector<Outcome>{{0, 1, false}}, 5);
+  const Counters counters = statistics.snapshot();
+  CHECK(counters.inference_count == 7);
+  CHECK(counters.execution_count == 3);
+  CHECK(counters.last_inference_ms > 1'735'689'600'000);
+  CHECK(counters.success.count == 4);
+  CHECK(counters.success.ns == 4 * 16);
+  CHECK(counters.fail.ns == 5);
+  CHECK(counters.queue.ns == 4 * (1 + 2));
+  CHECK(counters.compute_input.ns == 4 * 1);
+  CHECK(counters.compute_infer.ns == 4 * 4);
+  CHECK(counters.compute_output.ns == 4 * 8);
+  REQUIRE(counters.batches.size() == 2);
+  CHECK(counters.batches.at(2).compute_infer.count == 2);
+  CHECK(counters.batches.at(2).compute_output.ns == 2 * 8);
+  CHECK(counters.batches.at(3).compute_input.count == 1);
+}
+
+TEST_CASE("statistics that are off stay zero") {
+  Statistics statistics(1, false);
+  statistics.of_instance(0).record_execution({}, std::vector<Outcome>{{0, 2, true}});
+  statistics.of_others().record_failure(std::vector<Outcome>{{0, 2, false}}, 10);
+  const Counters counters = statistics.snapshot();
+  CHECK(counters.execution_count == 0);
+  CHECK(counters.success.count == 0);
+  CHECK(counters.fail.count == 0);
+  CHECK(counters.batches.empty());
 }
