@@ -96,6 +96,7 @@ cdef class Endpoint:
     cdef object _timer
     cdef int64_t _timer_ns
     cdef bytearray _read_buffer
+    cdef object _read_view
     cdef string _output
     cdef vector[uint64_t] _touched
     cdef dict _protocols
@@ -111,6 +112,8 @@ cdef class Endpoint:
         self._dispatch = dispatch
         self._timer_ns = NEVER
         self._read_buffer = bytearray(READ_BYTES)
+        # Transports slice what get_buffer gives them: a slice of the bytearray itself would be a copy.
+        self._read_view = memoryview(self._read_buffer)
         self._protocols = {}
         self._calls = {}
         self._quiet_waiters = []
@@ -292,7 +295,7 @@ cdef class _Connection:
         self._endpoint._settle(now_ns)
 
     def get_buffer(self, sizehint):
-        return self._endpoint._read_buffer
+        return self._endpoint._read_view
 
     def buffer_updated(self, size_t size):
         cdef int64_t now_ns = steady_now_ns()

@@ -60,7 +60,7 @@ uint64_t Endpoint::open(int64_t now_ns) {
   const uint64_t id = ++last_connection_;
   Entry& entry = connections_[id];
   entry.connection = std::make_unique<Connection>(id, limits_, budget_, now_ns);
-  if (refusal_) entry.connection->announce_shutdown();
+  // Without GOAWAY though calls are refused: its client would only connect again, and never learn why.
   settle(id, entry, now_ns);
   return id;
 }

@@ -12,7 +12,7 @@ from npuserve.config.grpc_options import COMPRESSION_LEVELS, FRONT_ENDS, GrpcOpt
 def add_grpc_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags; `grpc_options` reads them."""
     add = parser.add_argument
-    add("--frontend", default="grpcio", metavar="NAME", help=f"one of {', '.join(FRONT_ENDS)} (%(default)s)")
+    add("--frontend", default="native", metavar="NAME", help=f"one of {', '.join(FRONT_ENDS)} (%(default)s)")
     add(
         "--grpc-address", default="0.0.0.0", metavar="HOST", help="address to listen on; '::' is IPv4 too (%(default)s)"
     )

@@ -34,7 +34,7 @@ class GrpcOptions:
     infer_response_compression_level: one of COMPRESSION_LEVELS, for clients that accept compression.
     """
 
-    frontend: str = "grpcio"
+    frontend: str = "native"
     address: str = "0.0.0.0"
     port: int = 8001
     unix_socket: Path | None = None

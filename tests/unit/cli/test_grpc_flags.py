@@ -40,8 +40,8 @@ def test_a_flag_sets_its_option_alone(flag: str, changes: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_a_limits_flag_sets_its_limit_alone(name: str) -> None:
-    value = BOUNDS[name].low + 7
-    assert read(f"{BOUNDS[name].flag}={value}") == GrpcOptions(limits=GrpcLimits(**{name: value}))
+    changes: dict[str, Any] = {name: BOUNDS[name].low + 7}
+    assert read(f"{BOUNDS[name].flag}={changes[name]}") == GrpcOptions(limits=GrpcLimits(**changes))
 
 
 def test_every_number_among_the_limits_has_a_flag() -> None:

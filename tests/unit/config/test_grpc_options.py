@@ -9,15 +9,20 @@ from npuserve.config.grpc_options import GrpcOptions, TlsOptions, tls_options
 CERT, KEY, ROOT = Path("c.pem"), Path("k.pem"), Path("r.pem")
 
 
+def limits(name: str, value: int) -> GrpcLimits:
+    changes: dict[str, Any] = {name: value}
+    return GrpcLimits(**changes)
+
+
 def test_the_defaults_are_tritons() -> None:
     options = GrpcOptions()
     assert (options.address, options.port, options.reuse_port, options.tls) == ("0.0.0.0", 8001, False, None)
     assert options.infer_response_compression_level == "none"
-    limits = options.limits
-    assert (limits.keepalive_time_ms, limits.keepalive_timeout_ms) == (7_200_000, 20_000)
-    assert (limits.max_pings_without_data, limits.min_recv_ping_interval_ms, limits.max_ping_strikes) == (2, 300_000, 2)
-    assert (limits.max_connection_age_ms, limits.max_connection_age_grace_ms) == (0, 0)
-    assert not limits.keepalive_permit_without_calls
+    bounds = options.limits
+    assert (bounds.keepalive_time_ms, bounds.keepalive_timeout_ms) == (7_200_000, 20_000)
+    assert (bounds.max_pings_without_data, bounds.min_recv_ping_interval_ms, bounds.max_ping_strikes) == (2, 300_000, 2)
+    assert (bounds.max_connection_age_ms, bounds.max_connection_age_grace_ms) == (0, 0)
+    assert not bounds.keepalive_permit_without_calls
 
 
 @pytest.mark.parametrize(
@@ -44,11 +49,11 @@ def test_a_wrong_option_is_refused_by_flag_and_choices(changes: dict[str, Any], 
 def test_a_bound_may_be_at_both_ends_of_its_range_and_not_beyond(name: str) -> None:
     bound = BOUNDS[name]
     for value in (bound.low, bound.high):
-        assert getattr(GrpcLimits(**{name: value}), name) == value
+        assert getattr(limits(name, value), name) == value
     unit = f" {bound.unit}" if bound.unit else ""
     for value in (bound.low - 1, bound.high + 1):
         with pytest.raises(ValueError) as caught:
-            GrpcLimits(**{name: value})
+            limits(name, value)
         assert str(caught.value) == f"{bound.flag} must be in range [{bound.low}, {bound.high}]{unit}, got {value}"
 
 
@@ -74,7 +79,7 @@ def test_tls_takes_no_heed_of_roots_unless_it_is_mutual() -> None:
     ],
 )
 def test_a_file_that_tls_needs_is_asked_for(given: dict[str, Any], message: str) -> None:
-    fitting = {"use_ssl": False, "mutual": False, "server_cert": CERT, "server_key": KEY, "root_cert": ROOT}
+    fitting: dict[str, Any] = {"use_ssl": False, "mutual": False, "server_cert": CERT, "server_key": KEY, "root_cert": ROOT}
     with pytest.raises(ValueError) as caught:
         tls_options(**fitting | given)
     assert str(caught.value) == message

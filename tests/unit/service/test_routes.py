@@ -46,7 +46,7 @@ class SinkExecutor(IdentityExecutor):
         self.capsule = object()
 
     @property
-    def sink(self) -> object:  # type: ignore[override] - its parent has none
+    def sink(self) -> object:  # type: ignore[override]  # its parent has none
         return self.capsule
 
 

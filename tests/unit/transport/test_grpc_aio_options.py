@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from npuserve.config.grpc_limits import BOUNDS, GrpcLimits
 from npuserve.config.grpc_options import GrpcOptions
@@ -36,7 +38,8 @@ def test_levels_of_compression_are_grpcs(level: str) -> None:
 
 def test_every_flag_takes_effect_or_is_said_to_have_none() -> None:
     for name, bound in BOUNDS.items():
-        limits = GrpcLimits(**{name: bound.low + 1})
+        changes: dict[str, Any] = {name: bound.low + 1}
+        limits = GrpcLimits(**changes)
         changed = channel_arguments(GrpcOptions(limits=limits)) != channel_arguments(GrpcOptions())
         assert changed != (flags_without_effect(limits) == [bound.flag]), name
 
