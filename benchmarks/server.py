@@ -11,6 +11,7 @@ from pathlib import Path
 
 NPUSERVE = Path(sys.executable).parent / "npuserve"
 START_SECONDS = 60
+_STEP_SECONDS = 0.05
 
 
 def rss_bytes(pid: int) -> int:
@@ -27,6 +28,14 @@ def cpu_seconds(pid: int) -> float:
 def open_files(pid: int) -> int:
     """Return how many file descriptors a process holds."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def wait_for_open_files(pid: int, most: int, seconds: float = 30.0) -> int:
+    """Return how many file descriptors a process holds, once there are no more than `most` or the time is over."""
+    until = time.monotonic() + seconds
+    while open_files(pid) > most and time.monotonic() < until:
+        time.sleep(_STEP_SECONDS)
+    return open_files(pid)
 
 
 @dataclass
@@ -69,5 +78,5 @@ def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
         _, found, rest = log.read_text().partition("Started GRPCInferenceService at ")
         if found and "\n" in rest:
             return rest.splitlines()[0].strip()
-        time.sleep(0.05)
+        time.sleep(_STEP_SECONDS)
     raise RuntimeError(f"the server did not start, see {log}")

@@ -2,8 +2,8 @@
 
 10,000 connections, each of which makes one call, are held; the server's memory and processor time are the kernel's
 figures, beside those of the same server with none. After the idle time every connection makes a second call, so none
-was lost; then all are closed and as many opened again, which should cost no new memory. Last, 1,000 clients with one
-call in flight each. The peer is the grpcio front end, on the same handlers.
+was lost; then all are closed and as many opened again, several times, as clients come and go. Last, 1,000 clients with
+one call in flight each. The peer is the grpcio front end, on the same handlers.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from benchmarks.connections.crowd import Crowd
 from benchmarks.connections.plot import draw
 from benchmarks.grpc_bytes import INFER, call_headers, framed, message_frames
 from benchmarks.report import Report
-from benchmarks.server import ServerProcess, cpu_seconds, rss_bytes, serving
+from benchmarks.server import ServerProcess, cpu_seconds, open_files, rss_bytes, serving, wait_for_open_files
 from benchmarks.soak.models import Payloads, difference, request_bytes, write_repository
 
 WORK = Path(__file__).resolve().parents[2] / "build" / "connections"
@@ -27,6 +27,7 @@ WORK = Path(__file__).resolve().parents[2] / "build" / "connections"
 PREFIXES = {"native": "connections", "grpcio": "connections_grpc_aio"}
 MODEL = "exact"
 IDENTIFIER = "1"
+WAVES = 5
 SPARE_FILES = 1000
 MOST_IDLE_PERCENT = 1.0
 
@@ -46,7 +47,8 @@ class Costs:
     """What a front end was measured to cost. Memory in bytes, time in seconds, shares of one core."""
 
     bytes_per_connection: float
-    second_wave_ratio: float
+    last_wave_bytes_per_connection: float
+    last_wave_ratio: float
     opened_per_second: float
     idle_share_without: float
     idle_share_with: float
@@ -55,7 +57,9 @@ class Costs:
     def add_to(self, report: Report, prefix: str) -> None:
         """Enter the figures."""
         report.add(f"{prefix}_kib_per_connection", "KiB", [self.bytes_per_connection / 1024])
-        report.add(f"{prefix}_second_wave_ratio", "ratio", [self.second_wave_ratio])
+        report.add(f"{prefix}_last_wave_kib_per_connection", "KiB", [self.last_wave_bytes_per_connection / 1024])
+        # All memory of the server, beside that of the wave before: 1, unless connections leave something behind.
+        report.add(f"{prefix}_last_wave_ratio", "ratio", [self.last_wave_ratio])
         report.add(f"{prefix}_idle_cpu_percent", "% of a core", [100 * self.idle_share_with])
         report.add(f"{prefix}_none_cpu_percent", "% of a core", [100 * self.idle_share_without])
         report.add(f"{prefix}_opened_rate", "connections/s", [self.opened_per_second])
@@ -109,26 +113,29 @@ def measure(server: ServerProcess, sizes: Sizes) -> Costs:
     first, second = (call_headers(number, INFER) + message_frames(number, message) for number in (1, 3))
     host, _, port = server.address.rpartition(":")
     crowd = Crowd((host, int(port)), check)
+    files = open_files(server.pid)
     crowd.open(1, first)
     idle_without = idle_share(server, sizes.idle_seconds)
     before = rss_bytes(server.pid)
     start = time.perf_counter()
     crowd.open(sizes.idle_connections, first)
     opened_per_second = sizes.idle_connections / (time.perf_counter() - start)
-    held = rss_bytes(server.pid)
+    held = [rss_bytes(server.pid)]
     idle_with = idle_share(server, sizes.idle_seconds)
     crowd.call(second)
-    crowd.close()
-    crowd.open(sizes.idle_connections, first)
-    second_wave = rss_bytes(server.pid)
+    for _ in range(WAVES - 1):
+        crowd.close()
+        wait_for_open_files(server.pid, files)
+        crowd.open(sizes.idle_connections, first)
+        held.append(rss_bytes(server.pid))
     crowd.close()
     body = WORK / "request"
     body.write_bytes(framed(message))
     url = f"http://{server.address}{INFER}"
     answer_bytes = len(framed(answers[0]))
     active = closed_loop(url, body, answer_bytes, sizes.active_clients, sizes.active_seconds, WORK / "latencies")
-    per_connection = (held - before) / sizes.idle_connections
-    return Costs(per_connection, second_wave / held, opened_per_second, idle_without, idle_with, active)
+    each = [(memory - before) / sizes.idle_connections for memory in held]
+    return Costs(each[0], each[-1], held[-1] / held[-2], opened_per_second, idle_without, idle_with, active)
 
 
 def idle_share(server: ServerProcess, seconds: float) -> float:

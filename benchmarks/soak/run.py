@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import Report
-from benchmarks.server import ServerProcess, open_files, serving
+from benchmarks.server import ServerProcess, open_files, serving, wait_for_open_files
 from benchmarks.soak.kinds import KINDS
 from benchmarks.soak.load import Load, run_for, run_rounds
 from benchmarks.soak.models import write_repository
 from benchmarks.soak.plot import draw
 from benchmarks.soak.verdict import Counted, ask_each_model, count, miscounts
-from benchmarks.soak.watch import Watch, files_at_most
+from benchmarks.soak.watch import Watch
 
 WORK = Path(__file__).resolve().parents[2] / "build" / "soak"
 PAUSE_SECONDS = 0.05
@@ -115,7 +115,7 @@ async def soak(server: ServerProcess, load: Load, seconds: float) -> Outcome:
     with suppress(asyncio.CancelledError):
         await sampling
     await ask_each_model(load)
-    grown = await files_at_most(server.pid, files) - files
+    grown = await asyncio.to_thread(wait_for_open_files, server.pid, files) - files
     counted = await count(load)
     exit_code = await asyncio.to_thread(server.stop)
     lines = server.log.read_text().splitlines()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from benchmarks.server import open_files, rss_bytes
 
 FIFTHS = 5
-_STEP_SECONDS = 0.05
 
 
 @dataclass
@@ -30,12 +29,3 @@ class Watch:
         """Return the median memory of the last fifth of the time over that of the second; the first warms up."""
         length = max(len(self.rss) // FIFTHS, 1)
         return statistics.median(self.rss[-length:]) / statistics.median(self.rss[length : 2 * length] or self.rss)
-
-
-async def files_at_most(pid: int, wanted: int, seconds: float = 30.0) -> int:
-    """Return how many files are open, once there are no more than `wanted` or the time is over."""
-    for _ in range(round(seconds / _STEP_SECONDS)):
-        if open_files(pid) <= wanted:
-            break
-        await asyncio.sleep(_STEP_SECONDS)
-    return open_files(pid)
