@@ -58,7 +58,7 @@ bool convert(const InferInput& input, const std::string& of, InferPlan& plan) {
     }
     found = field;
   }
-  plan.converted.push_back(found == 0 ? Buffer(0) : raw_contents(input.contents, found, *dtype));
+  plan.converted.push_back(dtype && found != 0 ? raw_contents(input.contents, found, *dtype) : Buffer(0));
   return true;
 }
 
