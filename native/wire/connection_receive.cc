@@ -162,9 +162,10 @@ void Connection::State::reserve(Call& call) {
   const size_t largest = std::min(limits_.max_message_bytes,
                                   budget_.limit_bytes() - std::min(budget_.limit_bytes(), kMessageOverheadBytes));
   if (length > largest) {
+    const size_t named = length > limits_.max_message_bytes ? limits_.max_message_bytes : largest;
     return refuse(call, {core::StatusCode::kResourceExhausted, "SERVER: Received message larger than max (" +
                                                                    std::to_string(length) + " vs. " +
-                                                                   std::to_string(largest) + ")"});
+                                                                   std::to_string(named) + ")"});
   }
   Reservation room;
   switch (budget_.reserve({id_, call.stream_id, length + kMessageOverheadBytes}, room)) {

@@ -97,6 +97,20 @@ def add_model(repository: Path, kind: str, name: str | None = None) -> Path:
     return folder
 
 
+def add_identity_model(repository: Path, name: str, config: str) -> Path:
+    """Put a model that is a config alone into a repository: every output is a copy of the input of its place."""
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text('backend: "identity"\n' + config)
+    return folder
+
+
+def copy_config(dtype: str, *dims: int, rest: str = "") -> str:
+    """The config of a model with one input `x`, and output `y`, of that data type (`FP32`)."""
+    tensor = f"data_type: TYPE_{dtype} dims: {list(dims)}"
+    return f'input {{ name: "x" {tensor} }}\noutput {{ name: "y" {tensor} }}\n{rest}\n'
+
+
 def _compiled(kind: str) -> Path:
     """Return the OM, compiled anew if the compiler or this file has changed since."""
     build, _, flags = _MODELS[kind]
