@@ -24,6 +24,11 @@ constexpr int kMaxBarrenFrames = 10'000;
 // A header block of 16 KiB frames that is within any limit of ours needs few (CVE-2024-28182 is the flood of them).
 constexpr int kMaxContinuations = 64;
 
+// Frames that may wait for a client that makes us answer and does not read, besides a few a call. nghttp2 bounds the
+// acks among them at 1000.
+constexpr size_t kMaxQueuedFrames = 10'000;
+constexpr size_t kMaxQueuedFramesPerCall = 4;
+
 }  // namespace
 
 Call* Connection::State::find(int32_t stream_id) const {
@@ -40,6 +45,8 @@ void Connection::State::receive(std::span<const std::byte> bytes, int64_t now_ns
     farewell_ = Farewell::kOver;
     return;
   }
+  const size_t most = kMaxQueuedFrames + kMaxQueuedFramesPerCall * calls_.size();
+  if (nghttp2_session_get_outbound_queue_size(session_.get()) > most) return abort();
   leave_if_done();
 }
 

@@ -44,6 +44,7 @@ void RequestHead::refuse(core::StatusCode code, std::string message) {
 }
 
 void RequestHead::add(std::string_view name, std::string_view value, size_t max_bytes) {
+  if (bytes_ > max_bytes) return;  // the refusal names the size at which it was too much, as grpc-core's does
   bytes_ += name.size() + value.size() + kFieldOverheadBytes;
   if (bytes_ > max_bytes) return;  // nothing of it is kept: finish() refuses the call
   if (name.starts_with(':')) return add_pseudo(name, value);
@@ -61,9 +62,8 @@ void RequestHead::add_pseudo(std::string_view name, std::string_view value) {
 }
 
 bool RequestHead::add_known(std::string_view name, std::string_view value) {
-  if (name == "te") {
-    if (value != "trailers") refuse(core::StatusCode::kInternal, unparsable(name));
-  } else if (name == "content-type") {
+  if (name == "te") return true;  // nghttp2 lets nothing but "trailers" through
+  if (name == "content-type") {
     is_grpc_ = is_grpc_content_type(value);
   } else if (name == "host") {
     return !has_authority_;  // else it is metadata, as grpcio shows it
