@@ -27,8 +27,17 @@ std::optional<core::Request> PendingQueue::remove(uint64_t token) {
   const auto found = std::find_if(first, requests_.end(), [token](const auto& r) { return r.token == token; });
   if (found == requests_.end()) return std::nullopt;
   std::optional<core::Request> removed(std::move(*found));
-  waiting_.erase(waiting_.begin() + (found - requests_.begin()));
-  requests_.erase(found);
+  const auto waiting = waiting_.begin() + (found - requests_.begin());
+  if (found - first > requests_.end() - found) {
+    waiting_.erase(waiting);
+    requests_.erase(found);
+    return removed;
+  }
+  // The side towards the head is the shorter: who leaves a long queue from its head on moves nothing.
+  std::move_backward(waiting_.begin() + static_cast<std::ptrdiff_t>(head_), waiting, waiting + 1);
+  std::move_backward(first, found, found + 1);
+  ++head_;
+  drop_taken();
   return removed;
 }
 
