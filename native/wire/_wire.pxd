@@ -113,6 +113,9 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
     cdef cppclass HandlerEvent:
         Kind kind
         uint64_t token
+    cdef cppclass Failure:
+        string model
+        string message
     uint64_t connection_of(uint64_t)
     cdef cppclass CEndpoint "npuserve::wire::Endpoint":
         CEndpoint(const CLimits&, string, int) except +
@@ -131,6 +134,7 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
         void advance(int64_t) except + nogil
         int64_t next_wake_ns()
         void deliver(int64_t) except + nogil
+        cpp_bool next_failure(Failure&)
         void grant_waiting(int64_t) except +
         cpp_bool next_handler_event(HandlerEvent&)
         const CallHead* head(uint64_t)

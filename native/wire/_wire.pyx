@@ -92,6 +92,7 @@ cdef class Endpoint:
     cdef unique_ptr[CEndpoint] _endpoint
     cdef CLimits _limits
     cdef object _dispatch
+    cdef object _on_failure
     cdef object _loop
     cdef object _timer
     cdef int64_t _timer_ns
@@ -106,10 +107,11 @@ cdef class Endpoint:
     cdef cpp_bool _settling
     cdef object __weakref__
 
-    def __init__(self, Limits limits, dispatch, *, str infer_path, int response_compression_level=0):
+    def __init__(self, Limits limits, dispatch, *, on_failure, str infer_path, int response_compression_level=0):
         self._limits = limits._limits
         self._endpoint.reset(new CEndpoint(limits._limits, infer_path.encode(), response_compression_level))
         self._dispatch = dispatch
+        self._on_failure = on_failure
         self._timer_ns = NEVER
         self._read_buffer = bytearray(READ_BYTES)
         # Transports slice what get_buffer gives them: a slice of the bytearray itself would be a copy.
@@ -191,8 +193,11 @@ cdef class Endpoint:
 
     def _deliver(self):
         cdef int64_t now_ns = steady_now_ns()
+        cdef Failure failure
         with nogil:
             deref(self._endpoint).deliver(now_ns)
+        while deref(self._endpoint).next_failure(failure):
+            self._on_failure(failure.model.decode("utf-8", "replace"), failure.message.decode("utf-8", "replace"))
         self._settle(now_ns)
 
     def _on_timer(self):

@@ -271,6 +271,9 @@ void Endpoint::submit(Connection& connection, Token token, Call& call, Message m
 }
 
 void Endpoint::deliver(InferCall& finished, int64_t now_ns) {
+  if (finished.status.code() == core::StatusCode::kInternal) {
+    failures_.push_back({finished.target->model.name, finished.status.message()});
+  }
   if (!calls_.contains(finished.token)) return;
   const uint64_t id = connection_of(finished.token);
   const auto found = connections_.find(id);
@@ -294,6 +297,13 @@ Encoding Endpoint::response_encoding(const CallHead& head) const {
   if (response_compression_level_ == 0) return Encoding::kIdentity;
   if (head.accepts_gzip) return Encoding::kGzip;
   return head.accepts_deflate ? Encoding::kDeflate : Encoding::kIdentity;
+}
+
+bool Endpoint::next_failure(Failure& failure) {
+  if (failures_.empty()) return false;
+  failure = std::move(failures_.front());
+  failures_.pop_front();
+  return true;
 }
 
 // --- Calls that handlers answer.

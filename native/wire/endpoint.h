@@ -45,6 +45,12 @@ struct HandlerEvent {
   Token token = 0;
 };
 
+// A request that a model accepted and failed to answer (INTERNAL), for the log.
+struct Failure {
+  std::string model;
+  std::string message;
+};
+
 class Endpoint {
  public:
   // infer_path: whose calls take the routes. response_compression_level: 0, or 1 to 9 for that path's answers to
@@ -95,6 +101,9 @@ class Endpoint {
 
   // Gives what was released of the budget to the calls that wait for it. The shell calls it last of all.
   void grant_waiting(int64_t now_ns);
+
+  // Takes the oldest failure of deliver(). False if there is none.
+  bool next_failure(Failure& failure);
 
   // --- Calls that handlers answer. Of a token that is gone there is no message and nothing is sent.
 
@@ -169,6 +178,7 @@ class Endpoint {
   size_t in_flight_ = 0;  // submitted and not delivered, also of calls that are gone
   size_t outbox_room_ = 0;
   std::deque<HandlerEvent> handler_events_;
+  std::deque<Failure> failures_;
   std::vector<uint64_t> touched_;
   std::priority_queue<Wake, std::vector<Wake>, std::greater<>> wakes_;
 

@@ -49,7 +49,8 @@ class Endpoint:
     limits: shared by all of them. infer_path: the path whose calls take the routes. response_compression_level: 0, or
     1 to 9 for answers of that path to clients that accept compression.
     dispatch: called with every call that the routes do not answer, when it starts, or, for one that a route handed on,
-    when its one message is there. It must not raise.
+    when its one message is there. on_failure: called with the model and the reason for every request that was accepted
+    and failed (INTERNAL). Neither must raise.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Endpoint:
         limits: Limits,
         dispatch: Callable[[ServerCall], None],
         *,
+        on_failure: Callable[[str, str], None],
         infer_path: str,
         response_compression_level: int = 0,
     ) -> None: ...

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from npuserve.core.signature import TensorSpec
 from npuserve.repository.loading import LoadedModel
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.interface import DeclaredTensor, ModelInterface, interface_of
@@ -18,6 +19,7 @@ class InferRoute:
     version: as responses state it.
     input_positions: of each input of the interface, where it stands in the signature, in whose order the sink takes
     them. outputs: in the signature's order, in which the sink gives them.
+    One that the config leaves out has no name.
     sink: the executor's capsule.
     """
 
@@ -61,6 +63,10 @@ def _route(loaded: LoadedModel, asked_versions: tuple[str, ...]) -> InferRoute |
         version=str(loaded.version),
         interface=interface,
         input_positions=tuple(positions[name] for name in interface.inputs),
-        outputs=tuple(interface.outputs[spec.name] for spec in loaded.signature.outputs),
+        outputs=tuple(interface.outputs.get(spec.name, _not_served(spec)) for spec in loaded.signature.outputs),
         sink=loaded.executor.sink,
     )
+
+
+def _not_served(spec: TensorSpec) -> DeclaredTensor:
+    return DeclaredTensor(name="", dtype=spec.dtype, dims=spec.shape, model_dims=spec.shape)

@@ -1,6 +1,7 @@
 """The native front end: our own gRPC over asyncio, on the sockets of this process."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from npuserve.transport.answers import SHUTTING_DOWN
 from npuserve.transport.listen import BACKLOG, UnixListener, host_port, tcp_sockets
 from npuserve.transport.tls import server_context
 from npuserve.transport.wire_calls import WireCalls
+
+_log = logging.getLogger(__name__)
 
 # How long connections may take to close once every call is answered.
 _CLOSE_SECONDS = 1.0
@@ -124,7 +127,13 @@ class WireFrontEnd:
 
     def _make_endpoint(self) -> Endpoint:
         level = _COMPRESSION_LEVELS[self._options.infer_response_compression_level]
-        endpoint = Endpoint(self._limits, self._calls.dispatch, infer_path=INFER_PATH, response_compression_level=level)
+        endpoint = Endpoint(
+            self._limits,
+            self._calls.dispatch,
+            on_failure=_log_failure,
+            infer_path=INFER_PATH,
+            response_compression_level=level,
+        )
         endpoint.start(asyncio.get_running_loop())
         endpoint.set_routes(_native_routes(self._routes.current()))
         self._routes.watch(self._replace_routes)
@@ -133,6 +142,10 @@ class WireFrontEnd:
     def _replace_routes(self) -> None:
         if self._endpoint is not None:
             self._endpoint.set_routes(_native_routes(self._routes.current()))
+
+
+def _log_failure(model: str, reason: str) -> None:
+    _log.error("model '%s' failed: %s", model, reason)
 
 
 def _limits(limits: GrpcLimits) -> Limits:

@@ -98,6 +98,11 @@ TEST_CASE("a full queue's refusal names the request; a failed execution's does n
   CHECK(client.session.answer(refused).field("grpc-message") ==
         "[request id: <id_unknown>] Exceeds maximum queue size");
   CHECK(client.session.answer(failed).field("grpc-message") == "the device failed");
+  Failure failure;
+  REQUIRE(session.endpoint.next_failure(failure));
+  CHECK(failure.model == "copy");
+  CHECK(failure.message == "the device failed");
+  CHECK_FALSE(session.endpoint.next_failure(failure));
 }
 
 TEST_CASE("a sink that throws answers the call with what it said") {

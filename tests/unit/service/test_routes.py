@@ -114,6 +114,15 @@ async def test_outputs_are_in_the_signatures_order(registry: ModelRegistry, repo
     assert [output.name for output in route.outputs] == ["x", "y", "z"]
 
 
+async def test_an_output_that_the_config_leaves_out_has_no_name(registry: ModelRegistry, repository: Path) -> None:
+    kept = '  { name: "x" data_type: TYPE_FP32 dims: [ 4 ] },\n'
+    assert kept in CONFIG
+    (repository / "three" / "config.pbtxt").write_text(CONFIG.replace(kept, ""))
+    await registry.load_all([repository])
+    route = InferRoutes(registry).current()[0]
+    assert [output.name for output in route.outputs] == ["", "y", "z"]
+
+
 async def test_the_sink_is_the_versions_own(registry: ModelRegistry, repository: Path) -> None:
     await registry.load_all([repository])
     routes = InferRoutes(registry).current()
