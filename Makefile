@@ -5,22 +5,28 @@ BIN    := .venv/bin
 BUILD  := build/editable
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-CXX_FILES    = $(shell git ls-files 'native/*.h' 'native/*.cc' 'tests/native/*.h' 'tests/native/*.cc' 'benchmarks/*.cc')
-NATIVE_INPUT = $(shell find native proto tests/native -type f)
+CXX_FILES    = $(shell git ls-files 'native/*.h' 'native/*.cc' 'tests/native/*.h' 'tests/native/*.cc' \
+                 'tests/fuzz/*.h' 'tests/fuzz/*.cc' 'benchmarks/*.cc')
+NATIVE_INPUT = $(shell find native proto tests/native tests/fuzz -type f -not -path '*/corpus/*')
 CMAKE_TREE   = cmake -S native -G Ninja -DNPUSERVE_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 # Debian packages: HTTP/2 and compression, the framework of the native tests, what the real perf_analyzer links, h2load.
 SYSTEM_PACKAGES = libnghttp2-dev zlib1g-dev doctest-dev libb64-0d nghttp2-client
+# `make fuzz` alone needs clang, for its libFuzzer: so many inputs a target.
+FUZZ_PACKAGES = clang
+RUNS ?= 1000000
 # On a terminal pip draws its own progress bars; in a log they are noise.
 PIP_FLAGS = --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
-.PHONY: setup native demo test check lint format asan tsan clean
+.PHONY: setup native demo test check lint format asan tsan fuzz clean
 
 setup: .venv/.python native
 
-.venv/.system:
+.venv/.system: PACKAGES = $(SYSTEM_PACKAGES)
+.venv/.clang: PACKAGES = $(FUZZ_PACKAGES)
+.venv/.system .venv/.clang:
 	@mkdir -p .venv
 	@python=$$($(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
-	missing=$$(for p in $(SYSTEM_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	missing=$$(for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing $$python-venv"; \
 	[ -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || missing="$$missing $$python-dev"; \
 	if [ -n "$$missing" ]; then \
@@ -59,7 +65,7 @@ test: setup lint
 	@$(BIN)/python -m pytest
 
 check: setup
-	@$(BIN)/python -m pytest tests/unit tests/native tests/test_layering.py
+	@$(BIN)/python -m pytest tests/unit tests/native tests/fuzz tests/test_layering.py
 
 lint: setup
 	ruff format --check .
@@ -80,12 +86,26 @@ format:
 asan: setup
 	$(CMAKE_TREE) -B build/asan -DNPUSERVE_MODULE=OFF -DNPUSERVE_SANITIZE=address,undefined >/dev/null
 	cmake --build build/asan
-	NPUSERVE_NATIVE_BUILD=build/asan pytest tests/native
+	NPUSERVE_NATIVE_BUILD=build/asan pytest tests/native tests/fuzz
 
 tsan: setup
 	$(CMAKE_TREE) -B build/tsan -DNPUSERVE_MODULE=OFF -DNPUSERVE_SANITIZE=thread >/dev/null
 	cmake --build build/tsan
 	NPUSERVE_NATIVE_BUILD=build/tsan pytest tests/native
+
+# Coverage-guided: what reaches new code joins the corpus, which every test run replays. Crashes are left in build/fuzz.
+fuzz: setup .venv/.clang
+	CC=clang CXX=clang++ $(CMAKE_TREE) -B build/fuzz -DNPUSERVE_TESTS=OFF -DNPUSERVE_MODULE=OFF -DNPUSERVE_EMULATOR=OFF \
+	  -DNPUSERVE_FUZZ=ON -DNPUSERVE_SANITIZE=address,undefined >/dev/null
+	cmake --build build/fuzz
+	python tests/fuzz/seeds.py build/fuzz/seeds
+	for target in infer_codec connection; do \
+	  mkdir -p build/fuzz/found/$$target && \
+	  build/fuzz/tests/fuzz_$$target -runs=$(RUNS) -max_len=4096 -dict=tests/fuzz/$$target.dict -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/found/$$target tests/fuzz/corpus/$$target build/fuzz/seeds/$$target && \
+	  build/fuzz/tests/fuzz_$$target -merge=1 -use_counters=0 tests/fuzz/corpus/$$target build/fuzz/found/$$target \
+	    build/fuzz/seeds/$$target || exit 1; \
+	done
 
 bench-%: setup
 	@$(BIN)/python -m benchmarks.$*.run

@@ -33,9 +33,7 @@ constexpr core::Dtype kDtypes[] = {
 
 // One input "x" of any length, as long as the dtype is the one.
 wire::ModelInterface plain_model(core::Dtype dtype) {
-  wire::ModelInterface model;
-  model.name = "plain";
-  model.version = "1";
+  wire::ModelInterface model{"plain", "1", 0, {}, {}, {}};
   model.inputs = {{"x", dtype, {-1}, {-1}}};
   model.input_positions = {0};
   model.outputs = {{"y", core::Dtype::kFp32, {2, -1}, {2, -1}}};
@@ -44,10 +42,7 @@ wire::ModelInterface plain_model(core::Dtype dtype) {
 
 // Batches; its inputs and an output are reshaped, and its signature has the inputs the other way round.
 wire::ModelInterface reshaping_model() {
-  wire::ModelInterface model;
-  model.name = "reshaping";
-  model.version = "3";
-  model.max_batch_size = 8;
+  wire::ModelInterface model{"reshaping", "3", 8, {}, {}, {}};
   model.inputs = {{"a", core::Dtype::kInt32, {2, -1}, {-1, 1, 2}}, {"b", core::Dtype::kBytes, {1}, {}}};
   model.input_positions = {1, 0};
   model.outputs = {{"c", core::Dtype::kInt64, {1}, {}},
@@ -58,10 +53,7 @@ wire::ModelInterface reshaping_model() {
 
 // One input for each dtype, "FP32" for FP32.
 wire::ModelInterface wide_model() {
-  wire::ModelInterface model;
-  model.name = "wide";
-  model.version = "12";
-  model.max_batch_size = 2;
+  wire::ModelInterface model{"wide", "12", 2, {}, {}, {}};
   for (const core::Dtype dtype : kDtypes) {
     model.input_positions.push_back(model.inputs.size());
     model.inputs.push_back({std::string(core::dtype_name(dtype)), dtype, {2}, {2}});
@@ -256,8 +248,10 @@ void answer(const wire::ModelInterface& model, const wire::InferRequest& request
     return bytes;
   }();
   std::vector<Output> shapes;
+  shapes.reserve(model.outputs.size());
   for (const auto& declared : model.outputs) shapes.push_back(output_of(declared, plan, model.max_batch_size > 0));
   std::vector<core::OutputView> outputs;
+  outputs.reserve(shapes.size());
   std::vector<core::OutputView> wanted;
   for (size_t i = 0; i < shapes.size(); ++i) {
     outputs.emplace_back(pattern.data(), core::dtype_size_bytes(model.outputs[i].dtype), shapes[i].shape,

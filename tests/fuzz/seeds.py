@@ -9,12 +9,22 @@ import gzip
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 from npuserve._proto import inference_pb2 as pb
 
 _TYPED = {
@@ -111,6 +121,19 @@ def _codec_seeds() -> Iterator[bytes]:
     yield encoded[:-1]
 
 
+def _headers(path: str, metadata: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "localhost"),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+        ("user-agent", "grpc-python/1.71"),
+        *((name.replace("_", "-"), value) for name, value in metadata.items()),
+    ]
+
+
 class _Script:
     """A connection's script: what an h2 client says, and what happens around it."""
 
@@ -141,23 +164,25 @@ class _Script:
         return self
 
     def call(self, stream_id: int, path: str = _INFER, **metadata: str) -> "_Script":
-        headers = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", path),
-            (":authority", "localhost"),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-            ("user-agent", "grpc-python/1.71"),
-            *((name.replace("_", "-"), value) for name, value in metadata.items()),
-        ]
-        self._client.send_headers(stream_id, headers)
+        self._client.send_headers(stream_id, _headers(path, metadata))
         return self.receive()
 
     def message(self, stream_id: int, message: bytes, end: bool = True, compressed: bool = False) -> "_Script":
         how = int(end) + 2 * int(compressed)
         self._steps += bytes([2, stream_id, how]) + struct.pack("<H", len(message)) + message
         return self
+
+    def many(self, frame: Frame, count: int) -> "_Script":
+        head = frame.serialize()
+        payload = head[9:]
+        self._steps += bytes([12, head[3], head[4], frame.stream_id, count]) + struct.pack("<H", len(payload)) + payload
+        return self
+
+    def calls(self, count: int, **metadata: str) -> "_Script":
+        """So many calls with equal headers, the first of which fills the table that the others point to."""
+        self.call(1, **metadata).call(3, **metadata)
+        last = self._client.encoder.encode(_headers(_INFER, metadata))
+        return self.many(HeadersFrame(5, last, flags=["END_HEADERS"]), count)
 
     def wait(self, exponent: int) -> "_Script":
         return self._step(3, exponent)
@@ -257,8 +282,29 @@ def _broken() -> Iterator[_Script]:
     yield _Script(_PREFACE).call(1, **{f"x_{n}": "y" * 200 for n in range(100)}).take()
 
 
+def _plenty() -> Iterator[_Script]:
+    """What it takes much of: bombs, floods, storms of calls."""
+    for zeros in (2_000, 100_000, 1_000_000):
+        bomb = _Script(_PREFACE).call(1, grpc_encoding="gzip").message(1, gzip.compress(bytes(zeros)), compressed=True)
+        yield bomb.answer(0, 1).answer(0, 7).take()
+    full = _Script(_PREFACE).occupy(190).call(1, grpc_encoding="gzip")
+    yield full.message(1, gzip.compress(bytes(3_000)), compressed=True).take().occupy(0).take()
+    for frame in (_data(1, b""), SettingsFrame(0), WindowUpdateFrame(0, 1), PingFrame(0, bytes(8))):
+        yield _Script(_PREFACE).call(1).many(frame, 255).take()
+    yield _Script(_PREFACE).many(HeadersFrame(1, b"\x83"), 1).many(ContinuationFrame(1, b""), 2).take()
+    for unit in "HmS":
+        yield _Script(_PREFACE | _ECHO).calls(255, grpc_timeout=f"7{unit}").wait_until_wake().take(1)
+    yield _Script(_PREFACE | _ECHO).call(1, grpc_timeout="0S").message(1, b"late").take()
+    many = _Script(_PREFACE)
+    for stream_id in range(1, 11, 2):
+        many.call(stream_id, grpc_timeout="7S").message(stream_id, b"x").answer(0, 254).take()
+    yield many
+    after_end = _Script(_PREFACE).call(1).message(1, b"x").message(1, b"y").take()
+    yield after_end.call(3).frame(RstStreamFrame(3, 0)).message(3, b"z").take()
+
+
 def _connection_seeds() -> Iterator[bytes]:
-    for scripts in (_unary, _flow, _control, _broken):
+    for scripts in (_unary, _flow, _control, _broken, _plenty):
         for script in scripts():
             yield script.done()
 
