@@ -8,7 +8,6 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     Event,
     PingAckReceived,
@@ -18,7 +17,10 @@ from h2.events import (
     StreamReset,
     TrailersReceived,
 )
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame, GoAwayFrame
+
+FRAME_HEADER_BYTES = 9
 
 Header = tuple[str, str]
 
@@ -96,13 +98,14 @@ class H2Client:
         self.connection = H2Connection(
             H2Configuration(header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False)
         )
-        if window is not None:
-            self.connection.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = window
-        if max_frame is not None:
-            self.connection.local_settings[SettingCodes.MAX_FRAME_SIZE] = max_frame
+        values = {SettingCodes.INITIAL_WINDOW_SIZE: window, SettingCodes.MAX_FRAME_SIZE: max_frame}
+        self.connection.local_settings = Settings(
+            client=True, initial_values={code: value for code, value in values.items() if value is not None}
+        )
         self._acknowledge = acknowledge
         self.answers: dict[int, Answer] = {}
-        self.goaway: ConnectionTerminated | None = None
+        self.goaway: GoAwayFrame | None = None
+        self._cut = b""
         self.ping_answers: list[bytes] = []
         self.settings_acknowledged = 0
         self.data_frames: list[tuple[int, int]] = []
@@ -154,9 +157,25 @@ class H2Client:
     # --- What the server says.
 
     def receive(self, data: bytes) -> None:
+        data = self._cut + data
+        while len(data) >= FRAME_HEADER_BYTES:
+            frame, length = Frame.parse_frame_header(memoryview(data[:FRAME_HEADER_BYTES]))
+            end = FRAME_HEADER_BYTES + length
+            if len(data) < end:
+                break
+            self._receive_frame(frame, data[:end])
+            data = data[end:]
+        self._cut = data
+        self._send_what_fits()
+
+    def _receive_frame(self, frame: Frame, data: bytes) -> None:
+        """Take one frame. `h2` would take nothing behind a GOAWAY, although open calls go on, so it is not told."""
+        if isinstance(frame, GoAwayFrame):
+            frame.parse_body(memoryview(data[FRAME_HEADER_BYTES:]))
+            self.goaway = frame
+            return
         for event in self.connection.receive_data(data):
             self._note(event)
-        self._send_what_fits()
 
     def _note(self, event: Event) -> None:
         match event:
@@ -171,8 +190,6 @@ class H2Client:
             case StreamReset(stream_id=int(stream_id)):
                 self.answers[stream_id].reset = int(event.error_code or 0)
                 self._unsent.pop(stream_id, None)
-            case ConnectionTerminated():
-                self.goaway = event
             case PingAckReceived(ping_data=bytes(data)):
                 self.ping_answers.append(data)
             case SettingsAcknowledged():
