@@ -185,5 +185,5 @@ async def reflection(load: Load) -> None:
                 call.cancel()
             else:
                 await call.done_writing()
-                if (code := await call.code()) is not OK:
-                    load.ledger.mistakes.append(f"reflection: {code.name}: {await call.details()}")
+            if (code := await call.code()) is not (CANCELLED if cancel else OK):
+                load.ledger.mistakes.append(f"reflection: {code.name}: {await call.details()}")

@@ -3,11 +3,19 @@
 import random
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
 # Elements of one row, INT32. Only calls that are never given up ask `exact`: its counters must be what clients saw.
 MODELS = {"exact": 128, "mixed": 128, "medium": 64 * 1024, "large": 4 * 1024 * 1024}
 ELEMENT_BYTES = 4
+
+# Room for three of the largest messages: if one were not given back, all others would soon wait for ever.
+_BUDGET_BYTES = 48 * 1024 * 1024
+SERVER_FLAGS = {
+    "native": ("--frontend=native", f"--grpc-memory-budget-bytes={_BUDGET_BYTES}"),
+    "grpcio": ("--frontend=grpcio",),
+}
 
 # What asks `mixed` waits for company, so that calls which are given up are found in the queue, beside others' rows.
 _BATCHING = {"mixed": "dynamic_batching { preferred_batch_size: [ 8 ] max_queue_delay_microseconds: 5000 }"}
@@ -54,7 +62,10 @@ def request_bytes(model: str, payload: bytes, identifier: str) -> bytes:
 
 def difference(answer: bytes, model: str, payload: bytes, identifier: str) -> str:
     """Return what is wrong with a serialized ModelInferResponse; nothing if it is the request's answer."""
-    response = service_pb2.ModelInferResponse.FromString(answer)
+    try:
+        response = service_pb2.ModelInferResponse.FromString(answer)
+    except DecodeError:
+        return f"the answer to {model} {identifier!r} is no ModelInferResponse"
     if (response.model_name, response.id) != (model, identifier):
         return f"the answer is of {response.model_name} {response.id!r}, not of {model} {identifier!r}"
     if [tuple(output.shape) for output in response.outputs] != [(1, MODELS[model])]:

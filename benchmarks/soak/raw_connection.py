@@ -110,7 +110,7 @@ class RawConnection:
 
     def abort(self) -> None:
         """Leave at once, by a TCP reset. Nothing happens if it has left already."""
-        if self._left:
+        if self._left or self._writer.is_closing():
             return
         self._left = True
         socket_ = self._writer.get_extra_info("socket")

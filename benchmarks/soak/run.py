@@ -8,6 +8,7 @@ behind. The clients are one process with less priority than the server: what is 
 
 import argparse
 import asyncio
+import gc
 import os
 import shutil
 import sys
@@ -19,7 +20,7 @@ from benchmarks.report import Report
 from benchmarks.server import ServerProcess, open_files, serving, wait_for_open_files
 from benchmarks.soak.kinds import KINDS
 from benchmarks.soak.load import Load, run_for, run_rounds
-from benchmarks.soak.models import write_repository
+from benchmarks.soak.models import SERVER_FLAGS, write_repository
 from benchmarks.soak.plot import draw
 from benchmarks.soak.verdict import Counted, ask_each_model, count, miscounts
 from benchmarks.soak.watch import Watch
@@ -84,13 +85,13 @@ def main() -> int:
     """Soak, publish, and return 1 if anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=320.0, help="length of the load")
-    parser.add_argument("--frontend", default="native", help="the front end that is soaked")
+    parser.add_argument("--frontend", default="native", choices=SERVER_FLAGS, help="the front end that is soaked")
     parser.add_argument("--seed", type=int, default=1, help="of payloads and moments")
     arguments = parser.parse_args()
     repository = WORK / "repository"
     shutil.rmtree(repository, ignore_errors=True)
     write_repository(repository)
-    with serving(repository, WORK / "server.log", f"--frontend={arguments.frontend}") as server:
+    with serving(repository, WORK / "server.log", *SERVER_FLAGS[arguments.frontend]) as server:
         os.nice(NICENESS)
         host, _, port = server.address.rpartition(":")
         load = Load(host, int(port), seed=arguments.seed, pause=PAUSE_SECONDS)
@@ -115,6 +116,7 @@ async def soak(server: ServerProcess, load: Load, seconds: float) -> Outcome:
     with suppress(asyncio.CancelledError):
         await sampling
     await ask_each_model(load)
+    gc.collect()  # a call that grpcio has not let go of keeps its connection
     grown = await asyncio.to_thread(wait_for_open_files, server.pid, files) - files
     counted = await count(load)
     exit_code = await asyncio.to_thread(server.stop)
