@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/request.h"
 
@@ -18,6 +19,11 @@ class Sink {
   // Accepts the request and answers it once through its completion, possibly before returning. Never blocks; any
   // thread. Throws std::invalid_argument, and then does not answer, if a count, shape or size does not fit the model.
   virtual void submit(Request request) = 0;
+
+  // As submit() for each in turn, waking the engine once for all of them; one that does not fit the model is answered
+  // INTERNAL with the reason, and the others go on. Leaves `requests` empty. Throws std::bad_alloc, and then those that
+  // are left in it are not answered.
+  virtual void submit_all(std::vector<Request>& requests) = 0;
 
   // Drops the request if it is still queued: its completion is CANCELLED. False if it is not. Any thread.
   virtual bool cancel(uint64_t token) = 0;

@@ -56,21 +56,46 @@ Model::~Model() { close(); }
 
 void Model::submit(core::Request request) {
   layout_.check(request);
+  std::optional<batching::Waiting> waiting = admit(request);
+  if (!waiting) return;
+  core::Status refused = scheduler_.submit(request, std::move(*waiting));
+  if (!refused.ok()) request.completion->complete(std::move(refused));
+}
+
+void Model::submit_all(std::vector<core::Request>& requests) {
+  std::vector<batching::Waiting> waiting;
+  waiting.reserve(requests.size());
+  std::erase_if(requests, [&](core::Request& request) {
+    try {
+      layout_.check(request);
+    } catch (const std::invalid_argument& error) {
+      request.completion->complete({core::StatusCode::kInternal, error.what()});
+      return true;
+    }
+    std::optional<batching::Waiting> admitted = admit(request);
+    if (admitted) waiting.push_back(std::move(*admitted));
+    return !admitted;
+  });
+  const core::Status refused = scheduler_.submit_all(requests, waiting);
+  for (core::Request& request : requests) request.completion->complete(refused);
+  requests.clear();
+}
+
+// Answers what the model cannot run. REQUIRES: a checked request.
+std::optional<batching::Waiting> Model::admit(core::Request& request) const {
   if (std::string disagreement = layout_.disagreement(request.inputs); !disagreement.empty()) {
     request.completion->complete({core::StatusCode::kInvalidArgument, std::move(disagreement)});
-    return;
+    return std::nullopt;
   }
   const int64_t capacity_rows = gears_.most_rows(request.inputs);
   if (capacity_rows < request.rows) {
     request.completion->complete({core::StatusCode::kInvalidArgument, gears_.refusal(request.rows, request.inputs)});
-    return;
+    return std::nullopt;
   }
-  batching::Waiting waiting{.rows = request.rows,
-                            .arrival_ns = request.arrival_ns,
-                            .capacity_rows = capacity_rows,
-                            .row_shape = layout_.variable_sizes(request.inputs)};
-  core::Status refused = scheduler_.submit(request, std::move(waiting));
-  if (!refused.ok()) request.completion->complete(std::move(refused));
+  return batching::Waiting{.rows = request.rows,
+                           .arrival_ns = request.arrival_ns,
+                           .capacity_rows = capacity_rows,
+                           .row_shape = layout_.variable_sizes(request.inputs)};
 }
 
 bool Model::cancel(uint64_t token) {

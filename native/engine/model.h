@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ class Model final : public core::Sink {
   // A request whose inputs disagree, or that no gear holds, is answered INVALID_ARGUMENT; a full queue or a closed
   // model, UNAVAILABLE.
   void submit(core::Request request) override;
+  void submit_all(std::vector<core::Request>& requests) override;
   bool cancel(uint64_t token) override;
 
   const core::Signature& signature() const { return layout_.signature(); }
@@ -51,6 +53,8 @@ class Model final : public core::Sink {
   void close();
 
  private:
+  std::optional<batching::Waiting> admit(core::Request& request) const;
+
   const ModelOptions options_;
   const Layout layout_;
   const batching::GearTable gears_;

@@ -25,17 +25,41 @@ core::Status Scheduler::submit(core::Request& request, batching::Waiting waiting
   core::ConditionVariable* sleeper = nullptr;
   {
     const core::MutexLock lock(mutex_);
-    if (stopping_) {
-      return {core::StatusCode::kUnavailable,
-              "Server is stopping, scheduler for model has stopped accepting new inference requests"};
-    }
-    if (batching::queue_is_full(options_, queue_.size())) {
-      return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
-    }
+    core::Status refused = refusal();
+    if (!refused.ok()) return refused;
     queue_.push(std::move(request), std::move(waiting));
     sleeper = concerned();
   }
   notify(sleeper);
+  return {};
+}
+
+core::Status Scheduler::submit_all(std::vector<core::Request>& requests, std::vector<batching::Waiting>& waiting) {
+  core::ConditionVariable* sleeper = nullptr;
+  core::Status refused;
+  {
+    const core::MutexLock lock(mutex_);
+    size_t queued = 0;
+    while (queued < requests.size() && (refused = refusal()).ok()) {
+      queue_.push(std::move(requests[queued]), std::move(waiting[queued]));
+      ++queued;
+    }
+    requests.erase(requests.begin(), requests.begin() + static_cast<std::ptrdiff_t>(queued));
+    if (queued > 0) sleeper = concerned();
+  }
+  notify(sleeper);
+  return refused;
+}
+
+// Why nothing can be queued now; OK if something can.
+core::Status Scheduler::refusal() const {
+  if (stopping_) {
+    return {core::StatusCode::kUnavailable,
+            "Server is stopping, scheduler for model has stopped accepting new inference requests"};
+  }
+  if (batching::queue_is_full(options_, queue_.size())) {
+    return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
+  }
   return {};
 }
 

@@ -33,6 +33,11 @@ class Scheduler {
   // Queues the request, or leaves it with the caller and says why (queue full, stopping).
   core::Status submit(core::Request& request, batching::Waiting waiting) EXCLUDES_LOCK(mutex_);
 
+  // Queues the leading requests, each with its `waiting`, and leaves those that are refused in the vector, for the one
+  // reason that is returned.
+  core::Status submit_all(std::vector<core::Request>& requests, std::vector<batching::Waiting>& waiting)
+      EXCLUDES_LOCK(mutex_);
+
   // Takes the request out of the queue if it is still there.
   std::optional<core::Request> cancel(uint64_t token) EXCLUDES_LOCK(mutex_);
 
@@ -63,6 +68,7 @@ class Scheduler {
     bool is_idle() const { return executing == 0 && !free_slots.empty(); }
   };
 
+  core::Status refusal() const REQUIRES_LOCK(mutex_);
   batching::Plan plan_for(size_t instance) const REQUIRES_LOCK(mutex_);
   Batch take(size_t instance, size_t count) REQUIRES_LOCK(mutex_);
   void sleep(size_t instance, std::optional<int64_t> wake_at_ns) REQUIRES_LOCK(mutex_);

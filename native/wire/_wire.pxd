@@ -133,6 +133,8 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
         void take_touched(vector[uint64_t]&)
         void advance(int64_t) except + nogil
         int64_t next_wake_ns()
+        cpp_bool has_gathered()
+        void submit_gathered() except + nogil
         void deliver(int64_t) except + nogil
         cpp_bool next_failure(Failure&)
         void grant_waiting(int64_t) except +

@@ -105,6 +105,7 @@ cdef class Endpoint:
     cdef list _quiet_waiters
     cdef list _empty_waiters
     cdef cpp_bool _settling
+    cdef cpp_bool _will_submit
     cdef object __weakref__
 
     def __init__(self, Limits limits, dispatch, *, on_failure, str infer_path, int response_compression_level=0):
@@ -200,6 +201,11 @@ cdef class Endpoint:
             self._on_failure(failure.model.decode("utf-8", "replace"), failure.message.decode("utf-8", "replace"))
         self._settle(now_ns)
 
+    def _submit(self):
+        self._will_submit = False
+        with nogil:
+            deref(self._endpoint).submit_gathered()
+
     def _on_timer(self):
         cdef int64_t now_ns = steady_now_ns()
         self._timer = None
@@ -230,6 +236,10 @@ cdef class Endpoint:
         finally:
             self._settling = False
         self._arm(now_ns)
+        if deref(self._endpoint).has_gathered() and not self._will_submit and self._loop is not None:
+            # In the loop's next round, when what was readable in this one has been read.
+            self._will_submit = True
+            self._loop.call_soon(self._submit)
         if self._quiet_waiters and deref(self._endpoint).is_quiet():
             _wake(self._quiet_waiters)
 

@@ -1,7 +1,6 @@
 #include "wire/endpoint.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "wire/framing.h"
@@ -31,6 +30,7 @@ Endpoint::Endpoint(const Limits& limits, std::string infer_path, int response_co
       budget_(limits_.memory_budget_bytes, limits_.max_waiting_calls) {}
 
 Endpoint::~Endpoint() {
+  gathered_.clear();
   while (in_flight_ > 0) {
     outbox_.wait();
     outbox_.take(finished_);
@@ -215,7 +215,10 @@ void Endpoint::half_close(Token token) {
 void Endpoint::end(Token token) {
   const auto found = calls_.find(token);
   if (found == calls_.end()) return;
-  if (found->second.stage == Stage::kInferSubmitted) found->second.target->sink->cancel(token);
+  if (found->second.stage == Stage::kInferSubmitted) {
+    submit_gathered();
+    found->second.target->sink->cancel(token);
+  }
   if (found->second.stage == Stage::kHandler) handler_events_.push_back({HandlerEvent::Kind::kEnded, token});
   calls_.erase(found);
 }
@@ -230,7 +233,7 @@ void Endpoint::infer(Connection& connection, Token token, Call& call, Message me
   if (call.target) plan = check(request_, call.target->model);
   switch (plan.verdict) {
     case Verdict::kReady:
-      return submit(connection, token, call, std::move(message), std::move(plan), now_ns);
+      return gather(connection, token, call, std::move(message), std::move(plan), now_ns);
     case Verdict::kRefused:
       return answer(connection, token, plan.refusal);
     case Verdict::kHandOn:
@@ -239,7 +242,7 @@ void Endpoint::infer(Connection& connection, Token token, Call& call, Message me
   }
 }
 
-void Endpoint::submit(Connection& connection, Token token, Call& call, Message message, InferPlan plan,
+void Endpoint::gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan,
                       int64_t now_ns) {
   if (in_flight_ == outbox_room_) {
     outbox_.reserve(2 * outbox_room_ + 64);
@@ -260,14 +263,17 @@ void Endpoint::submit(Connection& connection, Token token, Call& call, Message m
                         .rows = plan.rows,
                         .arrival_ns = now_ns,
                         .completion = std::make_unique<InferCompletion>(std::move(infer_call), outbox_)};
+  ++in_flight_;  // from here on the completion comes, whatever happens
   call.stage = Stage::kInferSubmitted;
-  ++in_flight_;
-  try {
-    call.target->sink->submit(std::move(request));
-  } catch (const std::exception& error) {
-    // Its completion was destroyed with it, so the call is in the outbox already, where only this thread takes it.
-    submitted.status = {core::StatusCode::kInternal, error.what()};
-  }
+  const std::shared_ptr<core::Sink>& sink = call.target->sink;
+  auto gathered = std::ranges::find(gathered_, sink, &Gathered::sink);
+  if (gathered == gathered_.end()) gathered = gathered_.insert(gathered, Gathered{sink, {}});
+  gathered->requests.push_back(std::move(request));
+}
+
+void Endpoint::submit_gathered() {
+  for (Gathered& gathered : gathered_) gathered.sink->submit_all(gathered.requests);
+  gathered_.clear();
 }
 
 void Endpoint::deliver(InferCall& finished, int64_t now_ns) {

@@ -96,6 +96,11 @@ class Endpoint {
   void advance(int64_t now_ns);
   int64_t next_wake_ns() const { return wakes_.empty() ? kNever : wakes_.top().at_ns; }
 
+  // What was received goes to its sinks in one piece, so that they wake once for all that a round of the loop brought:
+  // the shell calls this when it has read what there was to read.
+  bool has_gathered() const { return !gathered_.empty(); }
+  void submit_gathered();
+
   // Answers the calls that the outbox holds.
   void deliver(int64_t now_ns);
 
@@ -137,8 +142,13 @@ class Endpoint {
     uint64_t connection;
     bool operator>(const Wake& other) const { return at_ns > other.at_ns; }
   };
-  // From its start to its answer. Infer: waits for its one message, then for its completion. Handler: Python's.
+  // From its start to its answer. Infer: waits for its one message, then (gathered, then
+  // submitted) for its completion. Handler: Python's.
   enum class Stage { kInferReceiving, kInferSubmitted, kHandler };
+  struct Gathered {
+    std::shared_ptr<core::Sink> sink;
+    std::vector<core::Request> requests;
+  };
   struct Call {
     Stage stage = Stage::kHandler;
     bool half_closed = false;
@@ -155,7 +165,7 @@ class Endpoint {
   void end(Token token);
 
   void infer(Connection& connection, Token token, Call& call, Message message, int64_t now_ns);
-  void submit(Connection& connection, Token token, Call& call, Message message, InferPlan plan, int64_t now_ns);
+  void gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan, int64_t now_ns);
   void hand_on(Token token, Call& call);
   void answer(Connection& connection, Token token, const core::Status& status);
   void deliver(InferCall& finished, int64_t now_ns);
@@ -175,7 +185,8 @@ class Endpoint {
   uint64_t last_connection_ = 0;
   std::unordered_map<uint64_t, Entry> connections_;
   std::unordered_map<Token, Call> calls_;
-  size_t in_flight_ = 0;  // submitted and not delivered, also of calls that are gone
+  std::vector<Gathered> gathered_;
+  size_t in_flight_ = 0;  // gathered or submitted and not delivered, also of calls that are gone
   size_t outbox_room_ = 0;
   std::deque<HandlerEvent> handler_events_;
   std::deque<Failure> failures_;

@@ -32,6 +32,14 @@ class Client {
 
   // Sends the values 1000 * token + index. Returns the token.
   uint64_t send(int64_t rows, int64_t length) {
+    core::Request request = prepare(rows, length);
+    const uint64_t token = request.token;
+    sink_.submit(std::move(request));
+    return token;
+  }
+
+  // The request that send() would submit.
+  core::Request prepare(int64_t rows, int64_t length) {
     const uint64_t token = reserve(rows, length);
     core::Request request;
     request.token = token;
@@ -44,8 +52,7 @@ class Client {
                          core::Shape{rows, length}}};
     }
     request.completion = std::make_unique<Reply>(*this, token);
-    sink_.submit(std::move(request));
-    return token;
+    return request;
   }
 
   // Blocks until the request is answered.

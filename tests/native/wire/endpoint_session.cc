@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <span>
-#include <stdexcept>
 
 namespace npuserve::wire {
 namespace {
@@ -40,15 +39,23 @@ std::map<int, std::string> response_fields(std::string_view message) {
 }
 
 ModelInterface copy_interface() {
-  const DeclaredTensor x{.name = "x", .dtype = core::Dtype::kFp32, .dims = {4}, .model_dims = {4}};
-  DeclaredTensor y = x;
-  y.name = "y";
-  return {.name = "copy", .version = "3", .max_batch_size = 8, .inputs = {x}, .input_positions = {0}, .outputs = {y}};
+  const auto tensor = [](std::string name) {
+    return DeclaredTensor{.name = std::move(name), .dtype = core::Dtype::kFp32, .dims = {4}, .model_dims = {4}};
+  };
+  return {.name = "copy",
+          .version = "3",
+          .max_batch_size = 8,
+          .inputs = {tensor("x")},
+          .input_positions = {0},
+          .outputs = {tensor("y")}};
 }
 
-void HeldSink::submit(core::Request request) {
-  if (!refusal.empty()) throw std::invalid_argument(refusal);
-  held.push_back(std::move(request));
+void HeldSink::submit(core::Request request) { held.push_back(std::move(request)); }
+
+void HeldSink::submit_all(std::vector<core::Request>& requests) {
+  ++wakes;
+  for (core::Request& request : requests) held.push_back(std::move(request));
+  requests.clear();
 }
 
 bool HeldSink::cancel(uint64_t token) {
@@ -105,6 +112,7 @@ void EndpointSession::exchange() {
       const std::string bytes = client.session.take();
       if (!bytes.empty()) endpoint.receive(client.id, std::as_bytes(std::span(bytes)), now_ns);
       endpoint.grant_waiting(now_ns);
+      endpoint.submit_gathered();
       std::string answers;
       if (Connection* connection = endpoint.find(client.id)) connection->take_output(answers, SIZE_MAX);
       if (!answers.empty()) client.session.receive(answers);

@@ -31,6 +31,7 @@ ModelInterface copy_interface();
 class HeldSink final : public core::Sink {
  public:
   void submit(core::Request request) override;
+  void submit_all(std::vector<core::Request>& requests) override;
   bool cancel(uint64_t token) override;
 
   // Answers the oldest request with its own inputs, or with the failure.
@@ -38,12 +39,13 @@ class HeldSink final : public core::Sink {
 
   std::deque<core::Request> held;
   std::vector<uint64_t> cancelled;
-  std::string refusal;  // if set, submit throws it
+  int wakes = 0;  // calls of submit_all
 };
 
 class EndpointSession {
  public:
   explicit EndpointSession(const Limits& limits = {}, int compression_level = 0);
+  ~EndpointSession() { sink->held.clear(); }  // the endpoint waits for every request
 
   // Opens a connection; the reference stays good until `close`.
   struct Client {

@@ -181,6 +181,19 @@ TEST_CASE("a header block without end is cut off") {
   CHECK(pair.server->finished());
 }
 
+TEST_CASE("a client that only makes us reset and reads nothing fills no memory") {
+  ConnectionPair pair;
+  pair.exchange();
+  constexpr uint8_t kWhole = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM;
+  for (uint32_t stream_id = 1; stream_id < 60'000; stream_id += 2) {
+    give(pair, frame(NGHTTP2_HEADERS, kWhole, stream_id, "\x88"));  // ":status: 200" is no request
+  }
+  std::string output;
+  pair.server->take_output(output, SIZE_MAX);
+  CHECK(output.size() < 64 * 1024);
+  CHECK(pair.server->finished());
+}
+
 TEST_CASE("more calls at once than announced are refused by the protocol") {
   Limits limits;
   limits.max_concurrent_streams = 3;

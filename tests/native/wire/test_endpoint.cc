@@ -105,14 +105,32 @@ TEST_CASE("a full queue's refusal names the request; a failed execution's does n
   CHECK_FALSE(session.endpoint.next_failure(failure));
 }
 
-TEST_CASE("a sink that throws answers the call with what it said") {
+TEST_CASE("what one read brings goes to the sink in one piece") {
   EndpointSession session;
-  session.sink->refusal = "three inputs are wanted";
   auto& client = session.connect();
-  const int32_t call = session.call(client, kInfer, infer_request("copy", "", kRow));
-  session.deliver();
-  CHECK(client.session.answer(call).field("grpc-status") == "13");
-  CHECK(client.session.answer(call).field("grpc-message") == "three inputs are wanted");
+  for (int i = 0; i < 3; ++i) {
+    const int32_t call = client.session.open(kInfer);
+    client.session.send(call, framed(infer_request("copy", "", kRow)), true);
+  }
+  session.exchange();
+  CHECK(session.sink->held.size() == 3);
+  CHECK(session.sink->wakes == 1);
+}
+
+TEST_CASE("a call that is reset before it was submitted is not executed either") {
+  EndpointSession session;
+  auto& client = session.connect();
+  const int32_t call = client.session.open(kInfer);
+  client.session.send(call, framed(infer_request("copy", "", kRow)), true);
+  const std::string request = client.session.take();
+  session.endpoint.receive(client.id, std::as_bytes(std::span(request)), session.now_ns);
+  REQUIRE(session.endpoint.has_gathered());
+  client.session.reset(call);
+  const std::string reset = client.session.take();
+  session.endpoint.receive(client.id, std::as_bytes(std::span(reset)), session.now_ns);
+  CHECK_FALSE(session.endpoint.has_gathered());
+  CHECK(session.sink->held.empty());
+  CHECK(session.sink->cancelled.size() == 1);
 }
 
 TEST_CASE("a reset call leaves the sink's queue, and its late completion reaches nobody") {
