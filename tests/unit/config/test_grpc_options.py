@@ -79,7 +79,13 @@ def test_tls_takes_no_heed_of_roots_unless_it_is_mutual() -> None:
     ],
 )
 def test_a_file_that_tls_needs_is_asked_for(given: dict[str, Any], message: str) -> None:
-    fitting: dict[str, Any] = {"use_ssl": False, "mutual": False, "server_cert": CERT, "server_key": KEY, "root_cert": ROOT}
+    fitting: dict[str, Any] = {
+        "use_ssl": False,
+        "mutual": False,
+        "server_cert": CERT,
+        "server_key": KEY,
+        "root_cert": ROOT,
+    }
     with pytest.raises(ValueError) as caught:
         tls_options(**fitting | given)
     assert str(caught.value) == message
