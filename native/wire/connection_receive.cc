@@ -11,12 +11,6 @@
 namespace npuserve::wire {
 namespace {
 
-// What a message costs besides its bytes: the event, the buffer's own head, the call that waits for it.
-constexpr size_t kMessageOverheadBytes = 256;
-
-// A call's window while no message asks for more; as H2Session announces it.
-constexpr int64_t kStreamWindowBytes = 64 * 1024;
-
 // Frames that bring nothing, in a row, before it is a flood (CVE-2019-9511 to 9518 are its kinds). A client that reads
 // a long answer sends one WINDOW_UPDATE or two for each of ours, which start the count anew.
 constexpr int kMaxBarrenFrames = 10'000;
@@ -223,8 +217,7 @@ void Connection::State::deliver(Call& call) {
 // Decompresses into what the budget has free at once. A message that grows beyond that is refused: to wait with the
 // compressed bytes in hand could be waiting for each other.
 bool Connection::State::inflate(Call& call, Message& message) {
-  const size_t free_bytes = budget_.limit_bytes() - std::min(budget_.limit_bytes(), budget_.used_bytes());
-  const size_t limit = std::min(limits_.max_message_bytes, free_bytes);
+  const size_t limit = std::min(limits_.max_message_bytes, budget_.free_bytes());
   Buffer inflated;
   switch (decompress(call.request.head().request_encoding, message.bytes.bytes(), limit, inflated)) {
     case InflateResult::kCorrupt:
@@ -286,8 +279,9 @@ void Connection::State::message_taken(int32_t stream_id) {
   if (--call->untaken_messages == 0) call->untaken_bytes = 0;
   if (call->client != ClientSide::kMessages) return;
   const int64_t available = nghttp2_session_get_stream_local_window_size(session_.get(), stream_id);
-  const int64_t credit = kStreamWindowBytes - available - static_cast<int64_t>(call->untaken_bytes + call->held.size());
-  if (credit < kStreamWindowBytes / 4) return;
+  constexpr auto kWindow = static_cast<int64_t>(kStreamWindowBytes);
+  const int64_t credit = kWindow - available - static_cast<int64_t>(call->untaken_bytes + call->held.size());
+  if (credit < kWindow / 4) return;
   check_memory(
       nghttp2_submit_window_update(session_.get(), NGHTTP2_FLAG_NONE, stream_id, static_cast<int32_t>(credit)));
 }

@@ -21,13 +21,21 @@ bool names_request(const core::Status& status) {
           status.message().starts_with("Server is stopping, scheduler for model has stopped accepting"));
 }
 
+size_t bytes_of(const std::vector<Buffer>& buffers) {
+  size_t bytes = 0;
+  for (const Buffer& buffer : buffers) bytes += buffer.capacity();
+  return bytes;
+}
+
 }  // namespace
 
 Endpoint::Endpoint(const Limits& limits, std::string infer_path, int response_compression_level)
     : limits_(limits),
       infer_path_(std::move(infer_path)),
       response_compression_level_(response_compression_level),
-      budget_(limits_.memory_budget_bytes, limits_.max_waiting_calls) {}
+      budget_(
+          limits_.memory_budget_bytes, limits_.max_waiting_calls,
+          {.largest_bytes = kStreamWindowBytes + kMessageOverheadBytes, .limit_bytes = limits_.small_messages_bytes}) {}
 
 Endpoint::~Endpoint() {
   gathered_.clear();
@@ -254,6 +262,7 @@ void Endpoint::gather(Connection& connection, Token token, Call& call, Message m
   submitted.target = call.target;
   submitted.message = std::move(message);
   submitted.converted = std::move(plan.converted);
+  submitted.converted_room = budget_.charge(bytes_of(submitted.converted));
   submitted.id = request_.id;
   submitted.wanted = std::move(plan.wanted);
   if (const CallHead* head = connection.head(stream_of(token))) submitted.encoding = response_encoding(*head);

@@ -16,8 +16,6 @@ constexpr size_t kFrameHeadBytes = 9;
 // The whole connection's window, returned as DATA comes: what bounds memory is the streams' windows and the budget.
 constexpr int32_t kConnectionWindowBytes = 16 << 20;
 
-constexpr uint32_t kStreamWindowBytes = 64 * 1024;
-
 std::string_view view(const uint8_t* text, size_t size) { return {reinterpret_cast<const char*>(text), size}; }
 
 }  // namespace
@@ -154,7 +152,7 @@ H2Session::H2Session(SessionSink& sink, const Limits& limits) : sink_(sink) {
   session_.reset(made);
   const std::array<nghttp2_settings_entry, 3> settings{{
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams},
-      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindowBytes},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<uint32_t>(kStreamWindowBytes)},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, as_setting(limits.max_header_list_bytes)},
   }};
   check_memory(nghttp2_submit_settings(made, NGHTTP2_FLAG_NONE, settings.data(), settings.size()));

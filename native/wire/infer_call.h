@@ -26,9 +26,10 @@ struct InferCall {
   uint64_t token = 0;
   std::shared_ptr<const InferTarget> target;
   Message message;                // the request, which the inputs are views of
-  std::vector<Buffer> converted;  // inputs that came as typed contents
-  std::string_view id;            // within the message
-  std::vector<bool> wanted;       // see InferPlan
+  std::vector<Buffer> converted;  // inputs that came as typed contents, and their part of the budget
+  Reservation converted_room;
+  std::string_view id;       // within the message
+  std::vector<bool> wanted;  // see InferPlan
   Encoding encoding = Encoding::kIdentity;
   int compression_level = 0;
 

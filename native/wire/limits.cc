@@ -21,6 +21,7 @@ constexpr LimitField field(std::string_view name, int64_t least, int64_t most) {
 constexpr std::array kFields{
     field<&Limits::max_message_bytes>("max_message_bytes", 1, kMost31),
     field<&Limits::memory_budget_bytes>("memory_budget_bytes", 1, kMost),
+    field<&Limits::small_messages_bytes>("small_messages_bytes", 0, kMost),
     field<&Limits::max_waiting_calls>("max_waiting_calls", 0, kMost31),
     field<&Limits::max_header_list_bytes>("max_header_list_bytes", 1024, 16 << 20),
     field<&Limits::max_concurrent_streams>("max_concurrent_streams", 1, kMost31),

@@ -11,12 +11,20 @@ namespace npuserve::wire {
 inline constexpr int64_t kMillisecond = 1'000'000;
 inline constexpr int64_t kSecond = 1'000 * kMillisecond;
 
+// What a call may send unasked: its h2 stream's first window.
+inline constexpr size_t kStreamWindowBytes = 64 * 1024;
+
+// What a message costs besides its bytes: the event, the buffer's own head, the call that waits for it.
+inline constexpr size_t kMessageOverheadBytes = 256;
+
 struct Limits {
   // One gRPC message, after decompression. The default is Triton's: what protobuf can hold.
   size_t max_message_bytes = 2'147'483'647;
-  // All messages that are being received or executed, of all connections. A message reserves its length when its prefix
-  // has come; one that finds no room waits with nothing but the initial window (64 KiB) granted.
+  // All larger messages that are being received or executed, of all connections. A message reserves its length when its
+  // prefix has come; one that finds no room waits with nothing but the initial window (64 KiB) granted.
   size_t memory_budget_bytes = size_t{2} << 30;
+  // The same for messages that need no more than the initial window, which do not wait behind larger ones.
+  size_t small_messages_bytes = size_t{256} << 20;
   // Calls that may wait for the budget at once; one more is refused RESOURCE_EXHAUSTED. They hold at most 64 KiB each.
   size_t max_waiting_calls = 4096;
   // Names, values and 32 bytes a field, as RFC 9113 section 6.5.2 counts. The default is grpc-core's.

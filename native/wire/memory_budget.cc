@@ -6,27 +6,24 @@ namespace npuserve::wire {
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
   if (this == &other) return *this;
-  if (budget_) budget_->used_bytes_ -= bytes_;
-  budget_ = std::exchange(other.budget_, nullptr);
+  if (used_bytes_) *used_bytes_ -= bytes_;
+  used_bytes_ = std::exchange(other.used_bytes_, nullptr);
   bytes_ = std::exchange(other.bytes_, 0);
   return *this;
 }
 
 Reservation::~Reservation() {
-  if (budget_) budget_->used_bytes_ -= bytes_;
-}
-
-bool MemoryBudget::has_room(size_t bytes) const { return bytes <= limit_bytes_ - used_bytes_; }
-
-Reservation MemoryBudget::take(size_t bytes) {
-  used_bytes_ += bytes;
-  return {*this, bytes};
+  if (used_bytes_) *used_bytes_ -= bytes_;
 }
 
 MemoryBudget::Answer MemoryBudget::reserve(const Waiter& waiter, Reservation& reservation) {
+  if (waiter.bytes <= small_.largest_bytes && waiter.bytes <= small_.limit_bytes - small_used_bytes_) {
+    reservation = Reservation(small_used_bytes_, waiter.bytes);
+    return Answer::kGranted;
+  }
   // Who came first goes first, also if what came later were small enough: a large message must not starve.
-  if (waiting_.empty() && has_room(waiter.bytes)) {
-    reservation = take(waiter.bytes);
+  if (waiting_.empty() && waiter.bytes <= free_bytes()) {
+    reservation = Reservation(used_bytes_, waiter.bytes);
     return Answer::kGranted;
   }
   if (waiting_.size() >= max_waiting_) return Answer::kRefused;
@@ -43,8 +40,8 @@ void MemoryBudget::forget(uint64_t connection, int32_t stream_id) {
 
 std::vector<std::pair<MemoryBudget::Waiter, Reservation>> MemoryBudget::grant_waiting() {
   std::vector<std::pair<Waiter, Reservation>> granted;
-  while (!waiting_.empty() && has_room(waiting_.front().bytes)) {
-    granted.emplace_back(waiting_.front(), take(waiting_.front().bytes));
+  while (!waiting_.empty() && waiting_.front().bytes <= free_bytes()) {
+    granted.emplace_back(waiting_.front(), Reservation(used_bytes_, waiting_.front().bytes));
     waiting_.pop_front();
   }
   return granted;

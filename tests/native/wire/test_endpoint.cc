@@ -222,6 +222,17 @@ TEST_CASE("answers of the infer path are compressed for clients that accept it, 
   CHECK(client.session.answer(plain).field("grpc-encoding") == "");
 }
 
+TEST_CASE("a large message that is announced and never sent keeps no small one waiting") {
+  EndpointSession session;
+  auto& holder = session.connect();
+  const int32_t announced = holder.session.open(kInfer);
+  holder.session.send(announced, std::string("\0\x7f\xff\xfe\0", 5));  // almost the whole budget
+  session.exchange();
+  auto& client = session.connect();
+  session.call(client, kInfer, infer_request("copy", "", kRow));
+  CHECK(session.sink->held.size() == 1);
+}
+
 TEST_CASE("replaced routes take new calls, and what was submitted is still answered") {
   EndpointSession session;
   auto& client = session.connect();

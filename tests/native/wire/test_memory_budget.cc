@@ -93,6 +93,35 @@ TEST_CASE("a small message does not pass a large one that waits") {
   CHECK(budget.used_bytes() == 50);
 }
 
+TEST_CASE("small messages have a lane of their own, and wait with the others only once it is full") {
+  wire::MemoryBudget budget(100, 10, {.largest_bytes = 10, .limit_bytes = 25});
+  wire::Reservation large;
+  wire::Reservation waiting;
+  wire::Reservation small[3];
+  REQUIRE(budget.reserve({1, 1, 100}, large) == Answer::kGranted);
+  REQUIRE(budget.reserve({1, 3, 11}, waiting) == Answer::kWaiting);
+  CHECK(budget.reserve({2, 1, 10}, small[0]) == Answer::kGranted);
+  CHECK(budget.reserve({2, 3, 10}, small[1]) == Answer::kGranted);
+  CHECK(budget.used_bytes() == 120);
+  CHECK(budget.reserve({2, 5, 10}, small[2]) == Answer::kWaiting);
+  large = wire::Reservation();
+  CHECK(budget.grant_waiting().size() == 2);
+  small[0] = wire::Reservation();
+  small[1] = wire::Reservation();
+  CHECK(budget.used_bytes() == 0);
+}
+
+TEST_CASE("what a message has become is counted beyond the limit, and the others wait for it") {
+  wire::MemoryBudget budget(100, 10);
+  wire::Reservation waiting;
+  wire::Reservation become = budget.charge(150);
+  CHECK(budget.used_bytes() == 150);
+  CHECK(budget.free_bytes() == 0);
+  CHECK(budget.reserve({1, 1, 1}, waiting) == Answer::kWaiting);
+  become = wire::Reservation();
+  CHECK(budget.grant_waiting().size() == 1);
+}
+
 TEST_CASE("one too many in the queue is refused") {
   wire::MemoryBudget budget(10, 2);
   wire::Reservation first;
