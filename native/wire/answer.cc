@@ -9,7 +9,7 @@ namespace npuserve::wire {
 namespace {
 
 // grpc-core lets a client's metadata be 16 KiB; half of that leaves room for the rest.
-constexpr size_t kMaxStatusTextBytes = 8 * 1024;
+constexpr size_t kMaxStatusTextBytes = size_t{8} * 1024;
 
 uint8_t* bytes(std::string_view text) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));  // nghttp2 only reads

@@ -32,7 +32,6 @@ void CallPool::close(Call& call) {
   if (spare_.size() >= kMaxSpareCalls || closed->request.head().metadata.capacity() > kMaxSpareMetadata) return;
   RequestHead request = std::move(closed->request);
   request.reset();
-  std::string status_text = std::move(closed->status_text);
   *closed = Call{};
   closed->request = std::move(request);
   spare_.push_back(std::move(closed));

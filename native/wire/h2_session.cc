@@ -9,7 +9,7 @@ namespace npuserve::wire {
 namespace {
 
 // DATA frames up to this, if the peer takes them: beyond it the 9 bytes of a frame's head no longer count.
-constexpr size_t kMaxDataFrameBytes = 64 * 1024;
+constexpr size_t kMaxDataFrameBytes = size_t{64} * 1024;
 
 constexpr size_t kFrameHeadBytes = 9;
 

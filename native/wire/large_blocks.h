@@ -13,7 +13,7 @@ namespace npuserve::wire {
 // Any thread: blocks are taken by the loop and by the engine's threads, and given back by either.
 class LargeBlocks {
  public:
-  static constexpr size_t kLeastBytes = 256 * 1024;  // smaller ones malloc recycles well enough
+  static constexpr size_t kLeastBytes = size_t{256} * 1024;  // smaller ones malloc recycles well enough
 
   // keep_bytes: at most so much is kept; what was given back longest ago goes first.
   explicit LargeBlocks(size_t keep_bytes);

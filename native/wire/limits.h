@@ -12,7 +12,7 @@ inline constexpr int64_t kMillisecond = 1'000'000;
 inline constexpr int64_t kSecond = 1'000 * kMillisecond;
 
 // What a call may send unasked: its h2 stream's first window.
-inline constexpr size_t kStreamWindowBytes = 64 * 1024;
+inline constexpr size_t kStreamWindowBytes = size_t{64} * 1024;
 
 // What a message costs besides its bytes: the event, the buffer's own head, the call that waits for it.
 inline constexpr size_t kMessageOverheadBytes = 256;
@@ -28,7 +28,7 @@ struct Limits {
   // Calls that may wait for the budget at once; one more is refused RESOURCE_EXHAUSTED. They hold at most 64 KiB each.
   size_t max_waiting_calls = 4096;
   // Names, values and 32 bytes a field, as RFC 9113 section 6.5.2 counts. The default is grpc-core's.
-  size_t max_header_list_bytes = 16 * 1024;
+  size_t max_header_list_bytes = size_t{16} * 1024;
   uint32_t max_concurrent_streams = 1024;  // a connection
   size_t max_connections = 65'536;
   uint32_t max_resets_per_second = 1000;  // RST_STREAM of a connection; more is ENHANCE_YOUR_CALM (rapid reset)

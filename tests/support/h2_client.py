@@ -42,6 +42,23 @@ def unframed(data: bytes) -> list[bytes]:
     return messages
 
 
+def frames(data: bytes) -> list[Frame]:
+    """The whole frames that a server has sent."""
+    found = []
+    while data:
+        frame, length = Frame.parse_frame_header(memoryview(data[:FRAME_HEADER_BYTES]))
+        end = FRAME_HEADER_BYTES + length
+        frame.parse_body(memoryview(data[FRAME_HEADER_BYTES:end]))
+        found.append(frame)
+        data = data[end:]
+    return found
+
+
+def goaways(data: bytes) -> list[int]:
+    """The error codes of the GOAWAY frames among them."""
+    return [frame.error_code for frame in frames(data) if isinstance(frame, GoAwayFrame)]
+
+
 def call_headers(path: str, *extra: Header, **replaced: str | None) -> list[Header]:
     """A gRPC call's request headers. `replaced` changes some (`content_type`, `method`), None leaves one out."""
     headers = {

@@ -4,9 +4,9 @@ import struct
 
 import pytest
 from h2.errors import ErrorCodes
-from hyperframe.frame import Frame, GoAwayFrame, PingFrame
+from hyperframe.frame import PingFrame
 from npuserve._wire import Limits
-from support.h2_client import H2Client, framed
+from support.h2_client import H2Client, framed, frames, goaways
 from support.wire_pair import HELD, STREAM, UNARY, wire_pair
 
 MILLISECOND = 1_000_000
@@ -112,10 +112,11 @@ async def test_an_idle_connection_is_asked_to_leave() -> None:
 
 async def test_an_old_connection_is_asked_to_leave_and_its_calls_end_with_the_grace() -> None:
     async with wire_pair(max_connection_age_ns=20 * MILLISECOND, max_connection_age_grace_ns=20 * MILLISECOND) as pair:
-        link = pair.connect()
-        link.client.call(HELD, b"m")
+        client = H2Client()
+        client.call(HELD, b"m")
+        link = pair.connect(client)
         await link.until(lambda: link.closed)
-        assert link.client.goaway is not None
+        assert client.goaway is not None
         assert pair.echo.calls[0].ended
 
 
@@ -190,17 +191,3 @@ def test_a_limit_out_of_range_is_named(name: str, value: int) -> None:
         Limits(**{name: value})
     with pytest.raises(TypeError, match="no limit 'nope'"):
         Limits(nope=1)
-
-
-def goaways(data: bytes) -> list[int]:
-    return [frame.error_code for frame in frames(data) if isinstance(frame, GoAwayFrame)]
-
-
-def frames(data: bytes) -> list[Frame]:
-    found = []
-    while data:
-        frame, length = Frame.parse_frame_header(memoryview(data[:9]))
-        frame.parse_body(memoryview(data[9 : 9 + length]))
-        found.append(frame)
-        data = data[9 + length :]
-    return found

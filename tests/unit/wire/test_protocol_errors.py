@@ -5,8 +5,8 @@ import struct
 import pytest
 from h2.errors import ErrorCodes
 from hpack import Encoder
-from hyperframe.frame import ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, SettingsFrame
-from support.h2_client import H2Client, call_headers, framed
+from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, SettingsFrame
+from support.h2_client import H2Client, call_headers, framed, frames, goaways
 from support.wire_pair import UNARY, wire_pair
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -18,20 +18,6 @@ GARBAGE = {
     "a preface without settings": PREFACE + DataFrame(1, b"x").serialize(),
 }
 START = PREFACE + SettingsFrame(0).serialize()
-
-
-def goaways(data: bytes) -> list[int]:
-    return [frame.error_code for frame in frames(data) if isinstance(frame, GoAwayFrame)]
-
-
-def frames(data: bytes) -> list[Frame]:
-    found = []
-    while data:
-        frame, length = Frame.parse_frame_header(memoryview(data[:9]))
-        frame.parse_body(memoryview(data[9 : 9 + length]))
-        found.append(frame)
-        data = data[9 + length :]
-    return found
 
 
 def block() -> bytes:
