@@ -16,12 +16,21 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse,
 
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
 INFER = "/inference.GRPCInferenceService/ModelInfer"
+LIVE = "/inference.GRPCInferenceService/ServerLive"
 
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Path:
     """A repository whose model answers a lone request only after half a second."""
     add_model(tmp_path, "waiting")
+    return tmp_path
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Path:
+    """A repository whose model answers a lone request only after three seconds."""
+    config = add_model(tmp_path, "waiting") / "config.pbtxt"
+    config.write_text(config.read_text().replace("500000", "3000000"))
     return tmp_path
 
 
@@ -37,7 +46,7 @@ def accepted_request(channel: grpc.Channel) -> "grpc.CallFuture[ModelInferRespon
     """Send a request and return once the server, which reads a connection in order, has surely taken it up."""
     call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
     pending = call.future(pair_request(model_name="waiting"))
-    live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive", bytes, bytes)
+    live = channel.unary_unary(LIVE, bytes, bytes)
     for _ in range(3):
         live(b"", timeout=20)
     return pending
@@ -50,14 +59,15 @@ def run(*arguments: str | Path, **changes: str) -> "subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_loses_no_accepted_request_and_refuses_new_ones(waiting: Path, number: signal.Signals) -> None:
-    with serving(waiting, "--exit-timeout-secs=20") as server:
+async def test_a_signal_loses_no_accepted_request_and_refuses_new_ones(patient: Path, number: signal.Signals) -> None:
+    with serving(patient, "--exit-timeout-secs=20") as server:
         async with grpc.aio.insecure_channel(server.url) as channel:
             call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
             accepted = [call(pair_request(model_name="waiting", id=str(index))) for index in range(21)]
-            await asyncio.sleep(0.25)
+            for _ in range(3):  # by then the server has taken up what was sent before
+                await channel.unary_unary(LIVE)(b"", timeout=20)
             server.signal(number)
-            await asyncio.sleep(0.1)
+            await asyncio.to_thread(server.wait_for_line, "Signal received")
             late = [call(pair_request(model_name="waiting")) for _ in range(5)]
             answers = await asyncio.gather(*accepted)
             assert [answer.id for answer in answers] == [str(index) for index in range(21)]
@@ -68,6 +78,7 @@ async def test_a_signal_loses_no_accepted_request_and_refuses_new_ones(waiting: 
 
 async def test_requests_under_a_steady_load_are_answered_or_refused_but_never_lost(waiting: Path) -> None:
     outcomes: list[str] = []
+    steady = asyncio.Event()
 
     async def load(channel: grpc.aio.Channel) -> None:
         call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
@@ -78,12 +89,14 @@ async def test_requests_under_a_steady_load_are_answered_or_refused_but_never_lo
             except grpc.aio.AioRpcError as error:
                 outcomes.append(error.code().name)
                 return
+            if len(outcomes) > 32:
+                steady.set()
 
     with serving(waiting) as server:
         async with grpc.aio.insecure_channel(server.url) as channel, asyncio.TaskGroup() as tasks:
             for _ in range(16):
                 tasks.create_task(load(channel))
-            await asyncio.sleep(1.5)
+            await asyncio.wait_for(steady.wait(), 20)
             server.signal()
         assert await asyncio.to_thread(server.wait) == 0
     assert outcomes.count("answered") > 16
