@@ -35,6 +35,23 @@ async def echo(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Server
         yield ServerLiveResponse(live=True)
 
 
+class Waiting:
+    """A handler that never answers, and says that it was called and that it was cancelled."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, request: Any, call: Call) -> ServerLiveResponse:
+        self.entered.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return ServerLiveResponse()
+
+
 async def called(kind: str, handler: UnaryHandler, **options: Any) -> grpc.aio.UnaryUnaryCall[Any, Any]:
     async with served(kind, unary(handler)) as (_, address), grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(UNARY, None, None)(b"", **options)
@@ -119,42 +136,25 @@ async def test_a_client_without_a_deadline_sets_none(kind: str) -> None:
 
 
 async def test_a_client_that_cancels_cancels_the_handler(kind: str) -> None:
-    entered, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def waiting(request: Any, call: Call) -> ServerLiveResponse:
-        entered.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-        return ServerLiveResponse()
-
+    waiting = Waiting()
     async with served(kind, unary(waiting)) as (server, address):
         async with grpc.aio.insecure_channel(address) as channel:
             call = channel.unary_unary(UNARY, None, None)(b"")
-            await asyncio.wait_for(entered.wait(), 10)
+            await asyncio.wait_for(waiting.entered.wait(), 10)
             call.cancel()
-            await asyncio.wait_for(cancelled.wait(), 10)
+            await asyncio.wait_for(waiting.cancelled.wait(), 10)
         server.stop_accepting()
         await asyncio.wait_for(server.drain(), 10)
 
 
 async def test_a_deadline_cancels_the_handler(kind: str) -> None:
-    cancelled = asyncio.Event()
-
-    async def waiting(request: Any, call: Call) -> ServerLiveResponse:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-        return ServerLiveResponse()
-
+    waiting = Waiting()
     async with served(kind, unary(waiting)) as (_, address), grpc.aio.insecure_channel(address) as channel:
-        answer = channel.unary_unary(UNARY, None, None)(b"", timeout=0.2)
+        # Time enough for the call to arrive before.
+        await channel.channel_ready()
+        answer = channel.unary_unary(UNARY, None, None)(b"", timeout=1)
         assert await answer.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await asyncio.wait_for(cancelled.wait(), 10)
+        await asyncio.wait_for(waiting.cancelled.wait(), 10)
 
 
 @pytest.mark.parametrize(
@@ -224,22 +224,12 @@ async def test_new_calls_are_refused_while_accepted_ones_are_answered(kind: str)
 
 
 async def test_stopping_at_once_cancels_what_is_open(kind: str) -> None:
-    entered, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def waiting(request: Any, call: Call) -> ServerLiveResponse:
-        entered.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-        return ServerLiveResponse()
-
+    waiting = Waiting()
     async with served(kind, unary(waiting)) as (server, address), grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(UNARY, None, None)(b"", timeout=20)
-        await entered.wait()
+        await waiting.entered.wait()
         await server.stop()
-        await asyncio.wait_for(cancelled.wait(), 10)
+        await asyncio.wait_for(waiting.cancelled.wait(), 10)
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
 
 
