@@ -97,7 +97,6 @@ cdef extern from "wire/call_head.h" namespace "npuserve::wire":
 cdef extern from "wire/connection.h" namespace "npuserve::wire":
     cdef cppclass CConnection "npuserve::wire::Connection":
         cpp_bool wants_write()
-        void take_output(string&, size_t) except + nogil
         cpp_bool finished()
         cpp_bool aborted()
 
@@ -127,6 +126,7 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
         uint64_t open(int64_t) except +
         void receive(uint64_t, ByteSpan, int64_t) except + nogil
         void set_writable(uint64_t, cpp_bool, int64_t) except +
+        void take_output(uint64_t, string&, size_t, int64_t) except + nogil
         void close(uint64_t, int64_t) except +
         CConnection* find(uint64_t)
         size_t connections()

@@ -197,9 +197,9 @@ cdef class Endpoint:
         cdef Failure failure
         with nogil:
             deref(self._endpoint).deliver(now_ns)
+        self._settle(now_ns)
         while deref(self._endpoint).next_failure(failure):
             self._on_failure(failure.model.decode("utf-8", "replace"), failure.message.decode("utf-8", "replace"))
-        self._settle(now_ns)
 
     def _submit(self):
         self._will_submit = False
@@ -232,7 +232,7 @@ cdef class Endpoint:
                 for connection in self._touched:
                     protocol = self._protocols.get(connection)
                     if protocol is not None:
-                        (<_Connection>protocol)._flush(now_ns)
+                        self._flush(protocol, now_ns)
         finally:
             self._settling = False
         self._arm(now_ns)
@@ -242,6 +242,16 @@ cdef class Endpoint:
             self._loop.call_soon(self._submit)
         if self._quiet_waiters and deref(self._endpoint).is_quiet():
             _wake(self._quiet_waiters)
+
+    cdef _flush(self, _Connection protocol, int64_t now_ns):
+        try:
+            protocol._flush(now_ns)
+        except Exception as error:
+            # What was sent may end within a frame: this connection is lost, and the others still get their answers.
+            self._loop.call_exception_handler(
+                {"message": "a connection could not be written to", "exception": error, "protocol": protocol}
+            )
+            protocol.abort()
 
     cdef _handle(self, HandlerEvent event):
         cdef ServerCall call
@@ -356,7 +366,7 @@ cdef class _Connection:
             return
         while self._writable and connection.wants_write():
             output.clear()
-            connection.take_output(deref(output), WRITE_BYTES)
+            deref(self._endpoint._endpoint).take_output(self._id, deref(output), WRITE_BYTES, now_ns)
             if output.empty():
                 break
             self._write(PyBytes_FromStringAndSize(output.data(), output.size()))

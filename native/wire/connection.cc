@@ -21,7 +21,9 @@ int64_t Connection::next_wake_ns() const { return state_->next_wake_ns(); }
 std::optional<Event> Connection::next_event() { return state_->next_event(); }
 
 bool Connection::wants_write() const { return state_->wants_write(); }
-void Connection::take_output(std::string& out, size_t about_bytes) { state_->take_output(out, about_bytes); }
+void Connection::take_output(std::string& out, size_t about_bytes, int64_t now_ns) {
+  state_->take_output(out, about_bytes, now_ns);
+}
 void Connection::set_writable(bool writable, int64_t now_ns) { state_->set_writable(writable, now_ns); }
 bool Connection::finished() const { return state_->finished(); }
 bool Connection::aborted() const { return state_->aborted(); }

@@ -62,8 +62,8 @@ class Connection {
   bool wants_write() const;
 
   // Appends what should be sent now to `out` until it holds `about_bytes` or nothing is left. Frames are never torn:
-  // the last one may exceed the bound.
-  void take_output(std::string& out, size_t about_bytes);
+  // the last one may exceed the bound. It may end h2 streams and start clocks: ask for events and next_wake_ns() again.
+  void take_output(std::string& out, size_t about_bytes, int64_t now_ns);
 
   // Whether the transport takes bytes at present. While it does not, a clock runs (slow_reader_timeout).
   void set_writable(bool writable, int64_t now_ns);

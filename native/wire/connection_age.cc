@@ -33,14 +33,14 @@ void ConnectionAge::became_idle(int64_t now_ns) { idle_ns_ = after(now_ns, limit
 
 ConnectionAge::Action ConnectionAge::advance(int64_t now_ns) {
   if (now_ns >= std::min(handshake_ns_, abort_ns_)) return Action::kAbort;
-  if (now_ns >= idle_ns_) {
-    idle_ns_ = kNever;
-    return Action::kLeave;
+  const bool is_idle = now_ns >= idle_ns_;
+  const bool is_old = now_ns >= old_ns_;
+  if (is_idle) idle_ns_ = kNever;
+  if (is_old) {
+    old_ns_ = kNever;
+    abort_ns_ = after(now_ns, limits_.max_connection_age_grace_ns);
   }
-  if (now_ns < old_ns_) return Action::kNone;
-  old_ns_ = kNever;
-  abort_ns_ = after(now_ns, limits_.max_connection_age_grace_ns);
-  return Action::kLeave;
+  return is_idle || is_old ? Action::kLeave : Action::kNone;
 }
 
 int64_t ConnectionAge::next_ns() const { return std::min({handshake_ns_, idle_ns_, old_ns_, abort_ns_}); }

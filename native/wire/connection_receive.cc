@@ -37,11 +37,12 @@ void Connection::State::receive(std::span<const std::byte> bytes, int64_t now_ns
   if (!session_.receive(bytes)) {
     cancel_all();
     farewell_ = Farewell::kOver;
-    return;
+    return watch_end();
   }
   const size_t most = kMaxQueuedFrames + kMaxQueuedFramesPerCall * calls_.size();
   if (nghttp2_session_get_outbound_queue_size(session_.get()) > most) return abort();
   leave_if_done();
+  watch_end();
 }
 
 void Connection::State::receive_end(int64_t now_ns) {
@@ -217,7 +218,8 @@ void Connection::State::deliver(Call& call) {
 // Decompresses into what the budget has free at once. A message that grows beyond that is refused: to wait with the
 // compressed bytes in hand could be waiting for each other.
 bool Connection::State::inflate(Call& call, Message& message) {
-  const size_t limit = std::min(limits_.max_message_bytes, budget_.free_bytes());
+  const size_t room = budget_.most_at_once();
+  const size_t limit = std::min(limits_.max_message_bytes, room - std::min(room, kMessageOverheadBytes));
   Buffer inflated;
   switch (decompress(call.request.head().request_encoding, message.bytes.bytes(), limit, inflated)) {
     case InflateResult::kCorrupt:
@@ -230,11 +232,7 @@ bool Connection::State::inflate(Call& call, Message& message) {
       break;
   }
   message = Message{std::move(inflated), Reservation()};
-  const MemoryBudget::Waiter waiter{id_, call.stream_id,
-                                    std::min(message.bytes.size() + kMessageOverheadBytes, budget_.limit_bytes())};
-  const MemoryBudget::Answer answer = budget_.reserve(waiter, message.reservation);
-  if (answer == MemoryBudget::Answer::kGranted) return true;
-  if (answer == MemoryBudget::Answer::kWaiting) budget_.forget(id_, call.stream_id);
+  if (budget_.try_reserve(message.bytes.size() + kMessageOverheadBytes, message.reservation)) return true;
   refuse(call, {core::StatusCode::kResourceExhausted, "The server's memory for messages is used up"});
   return false;
 }

@@ -24,10 +24,7 @@ void Connection::State::send_message(int32_t stream_id, Buffer framed, Encoding 
   if (call == nullptr) return;
   const ServerSide next = next_state(call->server, ServerInput::kMessage);
   if (next == ServerSide::kInvalid || framed.empty()) return;
-  if (call->outgoing.empty()) {
-    call->sent_ns = now_ns_;
-    maybe_unsent_.push_back(stream_id);
-  }
+  if (call->outgoing.empty()) maybe_unsent_.push_back(stream_id);
   call->outgoing.push(std::move(framed));
   if (call->server == ServerSide::kSilent) {
     call->response_encoding = encoding;
@@ -81,16 +78,18 @@ void Connection::State::release(Call& call) {
 
 // --- Output.
 
-void Connection::State::take_output(std::string& out, size_t about_bytes) {
+void Connection::State::take_output(std::string& out, size_t about_bytes, int64_t now_ns) {
+  now_ns_ = now_ns;
   if (is_over()) return;
   if (!session_.send(out, about_bytes)) {
     cancel_all();
     farewell_ = Farewell::kOver;
-    return;
+    return watch_end();
   }
   watch_unsent();
   leave_if_done();
   if (farewell_ == Farewell::kLeaving && !session_.send(out, about_bytes)) farewell_ = Farewell::kOver;
+  watch_end();
 }
 
 Chunk Connection::State::next_chunk(void* source, size_t room) {
@@ -166,6 +165,11 @@ void Connection::State::abort() {
   cancel_all();
   aborted_ = true;
   farewell_ = Farewell::kOver;
+}
+
+// The shell closes now, which takes as long as the client does not read what is on its way: also that has an end.
+void Connection::State::watch_end() {
+  if (finished() && !aborted_ && finished_ns_ == kNever) finished_ns_ = now_ns_;
 }
 
 void Connection::State::cancel_all() {

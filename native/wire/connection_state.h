@@ -38,7 +38,7 @@ class Connection::State final : private SessionSink {
   std::optional<Event> next_event() { return events_.pop(); }
 
   bool wants_write() const { return !is_over() && session_.wants_write(); }
-  void take_output(std::string& out, size_t about_bytes);
+  void take_output(std::string& out, size_t about_bytes, int64_t now_ns);
   void set_writable(bool writable, int64_t now_ns);
   bool finished() const { return is_over() || (!session_.wants_read() && !session_.wants_write()); }
   bool aborted() const { return aborted_; }
@@ -94,6 +94,7 @@ class Connection::State final : private SessionSink {
   void leave(uint32_t error_code, std::string_view reason);
   void leave_if_done();
   void abort();
+  void watch_end();
   bool is_over() const { return farewell_ == Farewell::kOver; }
 
   // --- Time (connection_time.cc).
@@ -118,6 +119,7 @@ class Connection::State final : private SessionSink {
   TokenBucket resets_;
   Farewell farewell_ = Farewell::kNone;
   bool aborted_ = false;
+  int64_t finished_ns_ = kNever;       // since when it is, by itself
   int64_t unwritable_ns_ = kNever;     // since when, if the transport takes nothing
   std::vector<int32_t> maybe_unsent_;  // h2 streams whose messages the next output may leave behind
   int barren_frames_ = 0;              // in a row, that brought neither a call nor a byte of one

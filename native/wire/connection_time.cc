@@ -25,6 +25,8 @@ Connection::State::~State() {
 }
 
 int64_t Connection::State::next_wake_ns() const {
+  if (aborted_) return kNever;
+  if (finished_ns_ != kNever) return after(finished_ns_, limits_.slow_reader_timeout_ns);
   if (is_over()) return kNever;
   const int64_t unwritable_until_ns =
       unwritable_ns_ == kNever ? kNever : after(unwritable_ns_, limits_.slow_reader_timeout_ns);
@@ -33,6 +35,7 @@ int64_t Connection::State::next_wake_ns() const {
 
 void Connection::State::advance(int64_t now_ns) {
   now_ns_ = now_ns;
+  if (finished_ns_ != kNever && now_ns >= after(finished_ns_, limits_.slow_reader_timeout_ns)) return abort();
   if (is_over()) return;
   while (const std::optional<Timers::Timer> timer = timers_.pop_due(now_ns)) {
     expire(*timer);
@@ -111,6 +114,7 @@ void Connection::State::watch_unsent() {
     Call* call = find(stream_id);
     if (call == nullptr || call->outgoing.empty() || call->watches_sent || limits_.slow_reader_timeout_ns == 0)
       continue;
+    call->sent_ns = now_ns_;
     call->watches_sent = true;
     set_timer(Timers::Kind::kSent, *call, after(now_ns_, limits_.slow_reader_timeout_ns));
   }

@@ -66,8 +66,9 @@ void Endpoint::shut_down(int64_t now_ns) {
 
 uint64_t Endpoint::open(int64_t now_ns) {
   const uint64_t id = ++last_connection_;
+  auto connection = std::make_unique<Connection>(id, limits_, budget_, now_ns);
   Entry& entry = connections_[id];
-  entry.connection = std::make_unique<Connection>(id, limits_, budget_, now_ns);
+  entry.connection = std::move(connection);
   // Without GOAWAY though calls are refused: its client would only connect again, and never learn why.
   settle(id, entry, now_ns);
   return id;
@@ -87,11 +88,21 @@ void Endpoint::set_writable(uint64_t connection, bool writable, int64_t now_ns) 
   settle(connection, found->second, now_ns);
 }
 
+void Endpoint::take_output(uint64_t connection, std::string& out, size_t about_bytes, int64_t now_ns) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return;
+  Entry& entry = found->second;
+  entry.connection->take_output(out, about_bytes, now_ns);
+  if (handle_events(*entry.connection, now_ns)) touch(connection, entry);
+  schedule(connection, entry);
+}
+
 void Endpoint::close(uint64_t connection, int64_t now_ns) {
   const auto found = connections_.find(connection);
   if (found == connections_.end()) return;
   found->second.connection->receive_end(now_ns);
   settle(connection, found->second, now_ns);
+  wakes_.erase({found->second.wake_ns, connection});
   connections_.erase(found);
 }
 
@@ -117,24 +128,24 @@ void Endpoint::touch(uint64_t id, Entry& entry) {
 // --- Time and completions.
 
 void Endpoint::advance(int64_t now_ns) {
-  while (!wakes_.empty() && wakes_.top().at_ns <= now_ns) {
-    const Wake wake = wakes_.top();
-    wakes_.pop();
-    const auto found = connections_.find(wake.connection);
-    if (found == connections_.end() || found->second.wake_ns != wake.at_ns) continue;
-    found->second.wake_ns = kNever;
-    found->second.connection->advance(now_ns);
-    settle(wake.connection, found->second, now_ns);
+  while (next_wake_ns() <= now_ns) {
+    const uint64_t id = wakes_.begin()->second;
+    wakes_.erase(wakes_.begin());
+    Entry& entry = connections_.at(id);
+    entry.wake_ns = kNever;
+    entry.connection->advance(now_ns);
+    settle(id, entry, now_ns);
   }
 }
 
-// A connection's earlier entry replaces its later one; the later one is passed over when it comes up. One that comes up
-// too early, as its reason is gone, costs an empty advance().
+// A connection's earlier entry replaces its later one. One that comes up too early, as its reason is gone, costs an
+// empty advance().
 void Endpoint::schedule(uint64_t id, Entry& entry) {
   const int64_t wake_ns = entry.connection->next_wake_ns();
   if (wake_ns >= entry.wake_ns) return;
+  wakes_.emplace(wake_ns, id);
+  wakes_.erase({entry.wake_ns, id});
   entry.wake_ns = wake_ns;
-  wakes_.push({wake_ns, id});
 }
 
 void Endpoint::deliver(int64_t now_ns) {
@@ -157,11 +168,19 @@ void Endpoint::grant_waiting(int64_t now_ns) {
 
 // After anything that a connection went through.
 void Endpoint::settle(uint64_t id, Entry& entry, int64_t now_ns) {
-  while (std::optional<Event> event = entry.connection->next_event()) {
-    handle(*entry.connection, std::move(*event), now_ns);
-  }
+  handle_events(*entry.connection, now_ns);
   schedule(id, entry);
   touch(id, entry);
+}
+
+// Whether there were any.
+bool Endpoint::handle_events(Connection& connection, int64_t now_ns) {
+  bool any = false;
+  while (std::optional<Event> event = connection.next_event()) {
+    handle(connection, std::move(*event), now_ns);
+    any = true;
+  }
+  return any;
 }
 
 // --- Calls.

@@ -11,10 +11,11 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <queue>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/status.h"
@@ -81,6 +82,9 @@ class Endpoint {
   void receive(uint64_t connection, std::span<const std::byte> bytes, int64_t now_ns);
   void set_writable(uint64_t connection, bool writable, int64_t now_ns);
 
+  // As Connection::take_output; what the output brings about is acted on.
+  void take_output(uint64_t connection, std::string& out, size_t about_bytes, int64_t now_ns);
+
   // The transport is gone: its calls are cancelled.
   void close(uint64_t connection, int64_t now_ns);
 
@@ -94,7 +98,7 @@ class Endpoint {
   // --- Time and completions.
 
   void advance(int64_t now_ns);
-  int64_t next_wake_ns() const { return wakes_.empty() ? kNever : wakes_.top().at_ns; }
+  int64_t next_wake_ns() const { return wakes_.empty() ? kNever : wakes_.begin()->first; }
 
   // What was received goes to its sinks in one piece, so that they wake once for all that a round of the loop brought:
   // the shell calls this when it has read what there was to read.
@@ -134,13 +138,8 @@ class Endpoint {
  private:
   struct Entry {
     std::unique_ptr<Connection> connection;
-    int64_t wake_ns = kNever;  // the earliest entry of wakes_ that counts
+    int64_t wake_ns = kNever;  // its entry in wakes_, if it has one
     bool touched = false;
-  };
-  struct Wake {
-    int64_t at_ns;
-    uint64_t connection;
-    bool operator>(const Wake& other) const { return at_ns > other.at_ns; }
   };
   // From its start to its answer. Infer: waits for its one message, then (gathered, then
   // submitted) for its completion. Handler: Python's.
@@ -158,6 +157,7 @@ class Endpoint {
   };
 
   void settle(uint64_t id, Entry& entry, int64_t now_ns);
+  bool handle_events(Connection& connection, int64_t now_ns);
   void handle(Connection& connection, Event event, int64_t now_ns);
   void start(Connection& connection, Token token);
   void receive_message(Connection& connection, Token token, Message message, int64_t now_ns);
@@ -191,7 +191,7 @@ class Endpoint {
   std::deque<HandlerEvent> handler_events_;
   std::deque<Failure> failures_;
   std::vector<uint64_t> touched_;
-  std::priority_queue<Wake, std::vector<Wake>, std::greater<>> wakes_;
+  std::set<std::pair<int64_t, uint64_t>> wakes_;  // when, and which connection: one entry for each at most
 
   // Reused, to allocate nothing a call.
   InferRequest request_;

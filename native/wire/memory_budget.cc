@@ -16,16 +16,24 @@ Reservation::~Reservation() {
   if (used_bytes_) *used_bytes_ -= bytes_;
 }
 
+bool MemoryBudget::has_small_room(size_t bytes) const {
+  return bytes <= small_.largest_bytes && bytes <= small_.limit_bytes - small_used_bytes_;
+}
+
+size_t MemoryBudget::most_at_once() const {
+  return std::max(free_bytes(), std::min(small_.largest_bytes, small_.limit_bytes - small_used_bytes_));
+}
+
+bool MemoryBudget::try_reserve(size_t bytes, Reservation& reservation) {
+  if (bytes > most_at_once()) return false;
+  reservation = Reservation(has_small_room(bytes) ? small_used_bytes_ : used_bytes_, bytes);
+  return true;
+}
+
 MemoryBudget::Answer MemoryBudget::reserve(const Waiter& waiter, Reservation& reservation) {
-  if (waiter.bytes <= small_.largest_bytes && waiter.bytes <= small_.limit_bytes - small_used_bytes_) {
-    reservation = Reservation(small_used_bytes_, waiter.bytes);
-    return Answer::kGranted;
-  }
   // Who came first goes first, also if what came later were small enough: a large message must not starve.
-  if (waiting_.empty() && waiter.bytes <= free_bytes()) {
-    reservation = Reservation(used_bytes_, waiter.bytes);
-    return Answer::kGranted;
-  }
+  const bool is_first = waiting_.empty() || has_small_room(waiter.bytes);
+  if (is_first && try_reserve(waiter.bytes, reservation)) return Answer::kGranted;
   if (waiting_.size() >= max_waiting_) return Answer::kRefused;
   waiting_.push_back(waiter);
   return Answer::kWaiting;

@@ -60,6 +60,10 @@ class MemoryBudget {
   // REQUIRES: waiter.bytes <= limit.
   Answer reserve(const Waiter& waiter, Reservation& reservation);
 
+  // What a message has become goes ahead of those that wait, which may wait for its call to end. False if there is no
+  // room: it does not wait.
+  bool try_reserve(size_t bytes, Reservation& reservation);
+
   // Counts what a message has become, though there may be no room: others then wait the longer.
   Reservation charge(size_t bytes) { return {used_bytes_, bytes}; }
 
@@ -75,9 +79,14 @@ class MemoryBudget {
   // What could be reserved at once if nobody waited.
   size_t free_bytes() const { return used_bytes_ < limit_bytes_ ? limit_bytes_ - used_bytes_ : 0; }
 
+  // The most that try_reserve() would grant now.
+  size_t most_at_once() const;
+
   size_t waiting() const { return waiting_.size(); }
 
  private:
+  bool has_small_room(size_t bytes) const;
+
   const size_t limit_bytes_;
   const size_t max_waiting_;
   const SmallLane small_;

@@ -28,11 +28,12 @@ void Outbox::push(std::unique_ptr<InferCall> call) noexcept {
 }
 
 void Outbox::take(std::vector<std::unique_ptr<InferCall>>& calls) {
-  // Read before the calls are taken: what is pushed in between wakes the loop once too often, never too seldom.
-  eventfd_t count = 0;
-  eventfd_read(event_fd_, &count);
   const core::MutexLock lock(mutex_);
   calls.reserve(finished_.capacity());
+  // Read when nothing can fail any more, and before the calls are taken: a push in between wakes the loop once too
+  // often, never too seldom.
+  eventfd_t count = 0;
+  eventfd_read(event_fd_, &count);
   finished_.swap(calls);
 }
 

@@ -64,10 +64,10 @@ wire::Limits limits_of(bool strict) {
 class Output {
  public:
   // Takes what there is, in one go of about so many bytes.
-  void take(wire::Connection& connection, size_t about_bytes) {
+  void take(wire::Connection& connection, size_t about_bytes, int64_t now_ns) {
     const bool wanted = connection.wants_write();
     std::string bytes;
-    connection.take_output(bytes, about_bytes);
+    connection.take_output(bytes, about_bytes, now_ns);
     require(!bytes.empty() || !wanted || !connection.wants_write(), "who wants to write does");
     size_t last_frame = 0;
     for (size_t at = 0; at < bytes.size();) {
@@ -204,7 +204,7 @@ class Shell {
     if (!open.empty()) answer(open[which % open.size()], how);
   }
 
-  void take_output(Script& script) { output_.take(*connection_, 1 + script.number()); }
+  void take_output(Script& script) { output_.take(*connection_, 1 + script.number(), now_ns_); }
 
   void set_writable(Script& script) { connection_->set_writable(script.byte() % 2 == 0, now_ns_); }
 
@@ -378,7 +378,7 @@ class Shell {
     constexpr size_t kPerCall = 16 << 10;
     const size_t bound = kEverBytes + received_ * kPerReceivedByte + sent_ * 2 + calls_.size() * kPerCall;
     while (connection_->wants_write() && !connection_->aborted()) {
-      output_.take(*connection_, 16 << 10);
+      output_.take(*connection_, 16 << 10, now_ns_);
       require(output_.total() <= bound, "the output is bounded by the input and the answers");
     }
   }

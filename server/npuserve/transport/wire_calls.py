@@ -121,7 +121,9 @@ class _OpenCall:
     def _listen(self) -> None:
         self._changed.set()
         if self._call.ended and self._task is not None:
-            self._task.cancel()
+            # Once: a second time would disturb the handler's cleaning up.
+            task, self._task = self._task, None
+            task.cancel()
 
 
 class _Requests(AsyncIterator[Message]):

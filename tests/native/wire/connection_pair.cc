@@ -40,7 +40,7 @@ void ConnectionPair::to_server() {
 
 void ConnectionPair::to_client() {
   std::string bytes;
-  server->take_output(bytes, SIZE_MAX);
+  server->take_output(bytes, SIZE_MAX, now_ns);
   client.receive(bytes);
   note_events();
 }

@@ -114,7 +114,7 @@ void EndpointSession::exchange() {
       endpoint.grant_waiting(now_ns);
       endpoint.submit_gathered();
       std::string answers;
-      if (Connection* connection = endpoint.find(client.id)) connection->take_output(answers, SIZE_MAX);
+      endpoint.take_output(client.id, answers, SIZE_MAX, now_ns);
       if (!answers.empty()) client.session.receive(answers);
       moved |= !bytes.empty() || !answers.empty();
     }

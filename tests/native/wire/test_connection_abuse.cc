@@ -56,9 +56,9 @@ TEST_CASE("garbage of any kind never does harm") {
     for (size_t i = 0; i < changes; ++i) bytes[24 + random() % (bytes.size() - 24)] = static_cast<char>(random());
     give(pair, bytes);
     std::string out;
-    pair.server->take_output(out, SIZE_MAX);
+    pair.server->take_output(out, SIZE_MAX, pair.now_ns);
     pair.server->finish(call, {});
-    pair.server->take_output(out, SIZE_MAX);
+    pair.server->take_output(out, SIZE_MAX, pair.now_ns);
     pair.server->receive_end(pair.now_ns);
     CHECK(pair.server->open_calls() == 0);
     while (pair.server->next_event()) {
@@ -107,7 +107,7 @@ TEST_CASE("what a client makes us reset counts like its own resets") {
     pair.client.open_with(fields, false);
     pair.to_server();
     std::string out;
-    pair.server->take_output(out, SIZE_MAX);
+    pair.server->take_output(out, SIZE_MAX, pair.now_ns);
     pair.client.receive(out);
   }
   CHECK(pair.server->finished());
@@ -156,7 +156,7 @@ TEST_CASE("floods of frames that bring nothing end the connection, with little k
   SUBCASE("PING acks") { flood = frame(NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, std::string(8, 'x')); }
   for (int i = 0; i < 11'000 && !pair.server->finished(); ++i) give(pair, flood);
   std::string out;
-  pair.server->take_output(out, SIZE_MAX);
+  pair.server->take_output(out, SIZE_MAX, pair.now_ns);
   CHECK(out.size() < 64 * 1024);
   CHECK(pair.server->finished());
 }
@@ -176,7 +176,7 @@ TEST_CASE("a header block without end is cut off") {
   for (int i = 0; i < 200 && !pair.server->finished(); ++i) {
     give(pair, frame(NGHTTP2_CONTINUATION, 0, 1, ""));
     std::string out;
-    pair.server->take_output(out, SIZE_MAX);
+    pair.server->take_output(out, SIZE_MAX, pair.now_ns);
   }
   CHECK(pair.server->finished());
 }
@@ -189,7 +189,7 @@ TEST_CASE("a client that only makes us reset and reads nothing fills no memory")
     give(pair, frame(NGHTTP2_HEADERS, kWhole, stream_id, "\x88"));  // ":status: 200" is no request
   }
   std::string output;
-  pair.server->take_output(output, SIZE_MAX);
+  pair.server->take_output(output, SIZE_MAX, pair.now_ns);
   CHECK(output.size() < 64 * 1024);
   CHECK(pair.server->finished());
 }

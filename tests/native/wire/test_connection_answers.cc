@@ -128,7 +128,7 @@ TEST_CASE("output stops near its bound, and the rest stays with its call") {
   pair.server->finish(call, {});
   CHECK(pair.server->unsent_bytes(call) == (1 << 20) + kPrefixBytes);
   std::string out;
-  pair.server->take_output(out, 100'000);
+  pair.server->take_output(out, 100'000, pair.now_ns);
   CHECK(out.size() >= 100'000);
   CHECK(out.size() < 200'000);
   const size_t unsent = pair.server->unsent_bytes(call);
@@ -160,7 +160,7 @@ TEST_CASE("output that is taken byte by byte is the same") {
     std::string out;
     while (pair.server->wants_write()) {
       std::string part;
-      pair.server->take_output(part, bound);
+      pair.server->take_output(part, bound, pair.now_ns);
       out += part;
     }
     if (whole.empty()) whole = out;

@@ -36,7 +36,7 @@ Events hear(std::string_view bytes, Cut cut) {
     server.receive(std::as_bytes(std::span(bytes.substr(0, size))), 0);
     bytes.remove_prefix(size);
     while (const std::optional<Event> event = server.next_event()) events.push_back(describe(*event, server));
-    server.take_output(out, SIZE_MAX);
+    server.take_output(out, SIZE_MAX, 0);
   }
   return events;
 }

@@ -233,6 +233,23 @@ TEST_CASE("a large message that is announced and never sent keeps no small one w
   CHECK(session.sink->held.size() == 1);
 }
 
+TEST_CASE("a small compressed message has room beside a large one, and though others wait") {
+  EndpointSession session;
+  auto& holder = session.connect();
+  for (int i = 0; i < 2; ++i) {  // the second waits
+    const int32_t announced = holder.session.open(kInfer);
+    holder.session.send(announced, std::string("\0\x7f\xff\xfe\0", 5));
+  }
+  session.exchange();
+  auto& client = session.connect();
+  const std::string request = infer_request("copy", "", kRow);
+  const Buffer bytes = compress(Encoding::kGzip, std::as_bytes(std::span(request)), 6, 0);
+  const int32_t call = client.session.open(kInfer, {{"grpc-encoding", "gzip"}});
+  client.session.send(call, framed({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, 1), true);
+  session.exchange();
+  CHECK(session.sink->held.size() == 1);
+}
+
 TEST_CASE("replaced routes take new calls, and what was submitted is still answered") {
   EndpointSession session;
   auto& client = session.connect();

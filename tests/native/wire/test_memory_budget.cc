@@ -31,6 +31,24 @@ TEST_CASE("all of the limit may be used, and not a byte more") {
   CHECK(budget.used_bytes() == 100);
 }
 
+TEST_CASE("what a message has become goes ahead of who waits, if there is room") {
+  wire::MemoryBudget budget(100, 10, {.largest_bytes = 20, .limit_bytes = 30});
+  wire::Reservation held;
+  wire::Reservation none;
+  wire::Reservation grown;
+  wire::Reservation small;
+  REQUIRE(budget.reserve({1, 1, 60}, held) == Answer::kGranted);
+  REQUIRE(budget.reserve({1, 3, 50}, none) == Answer::kWaiting);
+  CHECK(budget.most_at_once() == 40);
+  CHECK_FALSE(budget.try_reserve(41, none));
+  CHECK(budget.try_reserve(40, grown));
+  CHECK(budget.most_at_once() == 20);
+  CHECK(budget.try_reserve(20, small));
+  CHECK(budget.most_at_once() == 10);
+  CHECK_FALSE(budget.try_reserve(11, none));
+  CHECK(budget.used_bytes() == 120);
+}
+
 TEST_CASE("a reservation moves without being counted twice") {
   wire::MemoryBudget budget(100, 10);
   wire::Reservation first;
