@@ -1,5 +1,9 @@
 """The end of an endpoint: new calls refused, open ones answered, connections closed."""
 
+import asyncio
+from typing import Any
+
+import pytest
 from h2.errors import ErrorCodes
 from support.wire_pair import HELD, UNARY, wire_pair
 
@@ -45,3 +49,23 @@ async def test_an_endpoint_that_aborts_cancels_open_calls() -> None:
         pair.endpoint.abort()
         await pair.until(lambda: pair.echo.calls[0].ended)
         assert link.closed
+
+
+async def test_a_connection_that_cannot_be_written_to_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(data: bytes) -> None:
+        raise MemoryError
+
+    seen: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
+    async with wire_pair() as pair:
+        broken, whole = pair.connect(), pair.connect()
+        for link in (broken, whole):
+            link.client.call(HELD, b"m")
+        await pair.until(lambda: len(pair.echo.calls) == 2)
+        monkeypatch.setattr(broken.client, "receive", fail)
+        pair.endpoint.refuse_new_calls(UNAVAILABLE, "leaving")
+        await pair.until(lambda: whole.client.goaway is not None)
+        assert broken.transport.aborted
+        assert [type(context["exception"]) for context in seen] == [MemoryError]
+        await pair.until(lambda: pair.echo.calls[0].ended)
+        pair.echo.calls[1].finish(0, "")
