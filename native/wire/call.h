@@ -31,8 +31,9 @@ struct Call {
   bool end_held = false;        // so did the END_STREAM
   size_t untaken_messages = 0;  // events of which the reader has said nothing yet, and their bytes on the wire
   size_t untaken_bytes = 0;
-  int64_t grown_ns = 0;         // when the message that has begun last grew
-  bool watches_growth = false;  // a timer for it is set
+  int64_t grown_ns = 0;            // when the message that has begun last grew by a window's worth, or began
+  size_t grown_missing_bytes = 0;  // what was missing of it then; 0: it has not begun
+  bool watches_growth = false;     // a timer for it is set
 
   // What goes.
   Outgoing outgoing;

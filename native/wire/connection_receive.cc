@@ -188,12 +188,22 @@ void Connection::State::pause_feeding(Call& call, std::span<const std::byte> res
     call.held.insert(call.held.end(), rest.begin(), rest.end());
     return;
   }
-  call.grown_ns = now_ns_;
   if (!call.reader.is_amid_message()) return;
+  note_growth(call);
   open_window(call);
   if (call.watches_growth || limits_.slow_writer_timeout_ns == 0) return;
   call.watches_growth = true;
   set_timer(Timers::Kind::kGrowth, call, after(now_ns_, limits_.slow_writer_timeout_ns));
+}
+
+// A message that grows by a byte now and then holds its room as long as one that does not grow: what counts is a
+// window's worth, or its end.
+void Connection::State::note_growth(Call& call) {
+  const size_t missing = call.reader.is_in_body() ? call.reader.missing_bytes() : SIZE_MAX;
+  const bool began = call.grown_missing_bytes == 0;
+  if (!began && (missing == SIZE_MAX || missing + kStreamWindowBytes > call.grown_missing_bytes)) return;
+  call.grown_ns = now_ns_;
+  call.grown_missing_bytes = missing;
 }
 
 void Connection::State::open_window(Call& call) {
@@ -211,6 +221,7 @@ void Connection::State::deliver(Call& call) {
   ++call.untaken_messages;
   call.untaken_bytes += call.reader.length() + kPrefixBytes;
   Message message = call.reader.take();
+  call.grown_missing_bytes = 0;
   if (is_compressed && !inflate(call, message)) return;
   events_.push({EventKind::kMessageReceived, call.stream_id, std::move(message)});
 }

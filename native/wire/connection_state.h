@@ -79,6 +79,7 @@ class Connection::State final : private SessionSink {
   void deliver(Call& call);
   bool inflate(Call& call, Message& message);
   void pause_feeding(Call& call, std::span<const std::byte> rest);
+  void note_growth(Call& call);
   void open_window(Call& call);
   void end_client_side(Call& call);
   void stop_client_side(Call& call);

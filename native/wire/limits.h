@@ -35,8 +35,9 @@ struct Limits {
   // What may wait for a client that reads slowly: responses beyond it stay with their calls.
   size_t max_unsent_bytes = size_t{1} << 20;
 
-  int64_t handshake_timeout_ns = 20 * kSecond;    // from the connection to the client's preface and SETTINGS
-  int64_t slow_writer_timeout_ns = 60 * kSecond;  // a begun message that does not grow; its call is DEADLINE_EXCEEDED
+  int64_t handshake_timeout_ns = 20 * kSecond;  // from the connection to the client's preface and SETTINGS
+  // In which a begun message must grow by 64 KiB, or end; its call is DEADLINE_EXCEEDED.
+  int64_t slow_writer_timeout_ns = 60 * kSecond;
   int64_t slow_reader_timeout_ns = 60 * kSecond;  // unsent bytes that nobody takes; the connection is aborted
   int64_t keepalive_time_ns = 7200 * kSecond;     // silence before we ping
   int64_t keepalive_timeout_ns = 20 * kSecond;    // for the answer

@@ -60,22 +60,28 @@ TEST_CASE("what was queued when the deadline passes is dropped for the status") 
   CHECK(pair.client.answer(call).field("grpc-status") == "4");
 }
 
-TEST_CASE("a message that stops growing ends its call; one that waits for memory does not") {
+TEST_CASE("a message that stops growing, or trickles, ends its call; one that waits for memory does not") {
   Limits limits;
-  limits.memory_budget_bytes = 200'000;
+  limits.memory_budget_bytes = 300'000;
   ConnectionPair pair(limits);
   const int32_t slow = pair.client.open("/a.B/Slow");
-  pair.client.send(slow, framed(std::string(150'000, 'x')).substr(0, 100'000));
+  pair.client.send(slow, framed(std::string(250'000, 'x')).substr(0, 100'000));
   pair.exchange();
   const int32_t waiting = pair.client.open("/a.B/Waiting");
-  pair.client.send(waiting, framed(std::string(150'000, 'x')), true);
+  pair.client.send(waiting, framed(std::string(250'000, 'x')), true);
   pair.exchange();
   CHECK(pair.budget.waiting() == 1);
   pair.take_events();
   pair.advance(limits.slow_writer_timeout_ns - 1);
-  pair.client.send(slow, "x");
+  pair.client.send(slow, std::string(64 * 1024, 'x'));
   pair.exchange();
-  pair.advance(limits.slow_writer_timeout_ns - 1);
+  SUBCASE("nothing more comes") { pair.advance(limits.slow_writer_timeout_ns - 1); }
+  SUBCASE("a byte comes now and then") {
+    pair.advance(limits.slow_writer_timeout_ns / 2);
+    pair.client.send(slow, "x");
+    pair.exchange();
+    pair.advance(limits.slow_writer_timeout_ns / 2 - 1);
+  }
   CHECK(pair.take_events().empty());
   pair.advance(1);
   CHECK(pair.take_events() == Events{"1 expired"});
