@@ -65,7 +65,7 @@ async def test_a_signal_loses_no_accepted_request_and_refuses_new_ones(patient: 
             call = channel.unary_unary(INFER, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
             accepted = [call(pair_request(model_name="waiting", id=str(index))) for index in range(21)]
             for _ in range(3):  # by then the server has taken up what was sent before
-                await channel.unary_unary(LIVE)(b"", timeout=20)
+                await channel.unary_unary(LIVE, None, None)(b"", timeout=20)
             server.signal(number)
             await asyncio.to_thread(server.wait_for_line, "Signal received")
             late = [call(pair_request(model_name="waiting")) for _ in range(5)]
