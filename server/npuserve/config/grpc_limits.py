@@ -62,7 +62,7 @@ BOUNDS: Mapping[str, Bound] = {
         "--grpc-slow-reader-timeout", "time in which a client must take some of what waits for it; 0: no limit"
     ),
     "slow_writer_timeout_ms": _milliseconds(
-        "--grpc-slow-writer-timeout", "time in which a begun message must grow; 0: no limit"
+        "--grpc-slow-writer-timeout", "time in which a begun message must grow by 64 KiB, or end; 0: no limit"
     ),
     "handshake_timeout_ms": _milliseconds(
         "--grpc-handshake-timeout", "time from the connection to the client's first frames", low=1
