@@ -21,9 +21,9 @@ class Sink {
   virtual void submit(Request request) = 0;
 
   // As submit() for each in turn, waking the engine once for all of them; one that does not fit the model is answered
-  // INTERNAL with the reason, and the others go on. Leaves `requests` empty. Throws std::bad_alloc, and then those that
-  // are left in it are not answered.
-  virtual void submit_all(std::vector<Request>& requests) = 0;
+  // INTERNAL with the reason, and the others go on. Throws std::bad_alloc, and then some of the completions may be
+  // destroyed without an answer.
+  virtual void submit_all(std::vector<Request> requests) = 0;
 
   // Drops the request if it is still queued: its completion is CANCELLED. False if it is not. Any thread.
   virtual bool cancel(uint64_t token) = 0;

@@ -62,7 +62,7 @@ void Model::submit(core::Request request) {
   if (!refused.ok()) request.completion->complete(std::move(refused));
 }
 
-void Model::submit_all(std::vector<core::Request>& requests) {
+void Model::submit_all(std::vector<core::Request> requests) {
   std::vector<batching::Waiting> waiting;
   waiting.reserve(requests.size());
   std::erase_if(requests, [&](core::Request& request) {
@@ -78,7 +78,6 @@ void Model::submit_all(std::vector<core::Request>& requests) {
   });
   const core::Status refused = scheduler_.submit_all(requests, waiting);
   for (core::Request& request : requests) request.completion->complete(refused);
-  requests.clear();
 }
 
 // Answers what the model cannot run. REQUIRES: a checked request.

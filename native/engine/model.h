@@ -40,7 +40,7 @@ class Model final : public core::Sink {
   // A request whose inputs disagree, or that no gear holds, is answered INVALID_ARGUMENT; a full queue or a closed
   // model, UNAVAILABLE.
   void submit(core::Request request) override;
-  void submit_all(std::vector<core::Request>& requests) override;
+  void submit_all(std::vector<core::Request> requests) override;
   bool cancel(uint64_t token) override;
 
   const core::Signature& signature() const { return layout_.signature(); }

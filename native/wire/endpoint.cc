@@ -300,7 +300,7 @@ void Endpoint::gather(Connection& connection, Token token, Call& call, Message m
 }
 
 void Endpoint::submit_gathered() {
-  for (Gathered& gathered : gathered_) gathered.sink->submit_all(gathered.requests);
+  for (Gathered& gathered : gathered_) gathered.sink->submit_all(std::move(gathered.requests));
   gathered_.clear();
 }
 

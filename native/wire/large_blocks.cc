@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdlib>
 #include <iterator>
+#include <memory>
 #include <new>
 
 namespace npuserve::wire {
@@ -24,8 +25,9 @@ LargeBlocks::~LargeBlocks() {
 }
 
 LargeBlocks& LargeBlocks::of_process() {
-  static LargeBlocks blocks(kKeepBytes);
-  return blocks;
+  // Never destroyed: threads that outlive main() may still give back.
+  static LargeBlocks* const blocks = std::make_unique<LargeBlocks>(kKeepBytes).release();
+  return *blocks;
 }
 
 size_t LargeBlocks::block_bytes(size_t bytes) {

@@ -45,9 +45,9 @@ class Unbatched final : public core::Sink {
     request.rows = 1;
     model_.submit(std::move(request));
   }
-  void submit_all(std::vector<core::Request>& requests) override {
+  void submit_all(std::vector<core::Request> requests) override {
     for (core::Request& request : requests) request.rows = 1;
-    model_.submit_all(requests);
+    model_.submit_all(std::move(requests));
   }
   bool cancel(uint64_t token) override { return model_.cancel(token); }
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "answers.h"
@@ -36,8 +37,7 @@ TEST_CASE("requests that come together share a batch and are answered each") {
   Model model(options(4), manual_executors(device, tenfold({{1, 4}, {4, 4}})));
   Client client(model);
   std::vector<core::Request> requests = prepare(client, 4);
-  model.submit_all(requests);
-  CHECK(requests.empty());
+  model.submit_all(std::move(requests));
   for (uint64_t token = 0; token < 4; ++token) CHECK(client.is_right(token));
   CHECK(device.launched().size() == 1);
 }
@@ -50,7 +50,7 @@ TEST_CASE("of requests that come together those are refused that the queue has n
   client.send(1, 4);
   while (device.launched().size() < 2) std::this_thread::yield();  // both slots are taken, the queue is empty
   std::vector<core::Request> requests = prepare(client, 5);
-  model.submit_all(requests);
+  model.submit_all(std::move(requests));
   for (const uint64_t token : {5, 6}) {
     CHECK(client.answer(token).status.code() == StatusCode::kUnavailable);
     CHECK(client.answer(token).status.message() == "Exceeds maximum queue size");
@@ -68,7 +68,7 @@ TEST_CASE("a request that does not fit is answered, and those that came with it 
   requests.push_back(client.prepare(1, 9));  // no gear is as long
   requests.push_back(client.prepare(1, 4));
   requests[1].inputs.clear();
-  model.submit_all(requests);
+  model.submit_all(std::move(requests));
   CHECK(client.is_right(0));
   CHECK(client.answer(1).status.code() == StatusCode::kInternal);
   CHECK(client.answer(2).status.code() == StatusCode::kInvalidArgument);
@@ -82,7 +82,7 @@ TEST_CASE("a closed model refuses all of them") {
   Client client(model);
   model.close();
   std::vector<core::Request> requests = prepare(client, 3);
-  model.submit_all(requests);
+  model.submit_all(std::move(requests));
   for (uint64_t token = 0; token < 3; ++token) {
     CHECK(client.answer(token).status.code() == StatusCode::kUnavailable);
   }

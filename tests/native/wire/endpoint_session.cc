@@ -52,10 +52,9 @@ ModelInterface copy_interface() {
 
 void HeldSink::submit(core::Request request) { held.push_back(std::move(request)); }
 
-void HeldSink::submit_all(std::vector<core::Request>& requests) {
+void HeldSink::submit_all(std::vector<core::Request> requests) {
   ++wakes;
   for (core::Request& request : requests) held.push_back(std::move(request));
-  requests.clear();
 }
 
 bool HeldSink::cancel(uint64_t token) {

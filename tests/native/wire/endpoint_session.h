@@ -31,7 +31,7 @@ ModelInterface copy_interface();
 class HeldSink final : public core::Sink {
  public:
   void submit(core::Request request) override;
-  void submit_all(std::vector<core::Request>& requests) override;
+  void submit_all(std::vector<core::Request> requests) override;
   bool cancel(uint64_t token) override;
 
   // Answers the oldest request with its own inputs, or with the failure.
