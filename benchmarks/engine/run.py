@@ -2,7 +2,8 @@
 
 Efficiency: sequences/s of BERT-Small (length 128, batch gears 1 to 16, 64 clients) through gRPC, batcher, engine and
 emulator, over the same graph in a bare OpenVINO loop of batch 16 with as many threads. The two alternate in one run;
-the clients share the processor with the server. Overhead: an identity model, from C++ and from Python.
+the clients share the processor with the server. Overhead: an identity model, from C++ and from Python; and what the
+statistics cost a request.
 """
 
 import argparse
@@ -28,13 +29,16 @@ from benchmarks.report import Report
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "bench"
 EMULATOR = ROOT / "server" / "npuserve" / "_emulator"
-NATIVE_OVERHEAD = ROOT / "build" / "editable" / "engine_overhead"
+NATIVE = ROOT / "build" / "editable"
 NPUSERVE = Path(sys.executable).parent / "npuserve"
 
 MODEL = "bert_small"
 LENGTH = 128
 BATCHES = (1, 2, 4, 8, 16)
 CLIENTS = 64
+
+# Requests that share an execution, in what counting costs.
+EXECUTIONS = (1, 8, 25)
 
 
 def main() -> None:
@@ -54,6 +58,8 @@ def main() -> None:
         report.add(f"overhead_{language}_p50", "us", [sample.p50_us for sample in samples])
         report.add(f"overhead_{language}_p99", "us", [sample.p99_us for sample in samples])
         report.add(f"overhead_{language}_rate", "requests/s", [sample.requests_per_second for sample in samples])
+    for requests, costs in measure_counting(arguments.rounds).items():
+        report.add(f"counting_{requests}", "ns/request", costs)
     draw(report, report.publish().with_suffix(".png"))
 
 
@@ -96,9 +102,22 @@ def measure_overhead(rounds: int) -> dict[str, list[Overhead]]:
     return samples
 
 
+def measure_counting(rounds: int) -> dict[int, list[float]]:
+    """Return what the statistics cost a request, by the requests that share an execution."""
+    samples: dict[int, list[float]] = {requests: [] for requests in EXECUTIONS}
+    command = [str(part) for part in (NATIVE / "engine_counting", *EXECUTIONS)]
+    for _ in range(rounds):
+        for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+            requests, counted, uncounted = line.split()
+            samples[int(requests)].append(float(counted) - float(uncounted))
+    return samples
+
+
 def native_overhead(model: Path) -> Overhead:
     """Run the C++ half."""
-    command = [str(part) for part in (NATIVE_OVERHEAD, EMULATOR / "libascendcl.so", model, 5000, 64, 100_000)]
+    command = [
+        str(part) for part in (NATIVE / "engine_overhead", EMULATOR / "libascendcl.so", model, 5000, 64, 100_000)
+    ]
     line = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     p50, p99, rate = (float(number) for number in line.split())
     return Overhead(p50, p99, rate)

@@ -36,8 +36,10 @@ if(NPUSERVE_EMULATOR)
 endif()
 
 # The native half of benchmarks/engine.
-add_executable(engine_overhead ${REPOSITORY_DIR}/benchmarks/engine/overhead.cc)
-target_link_libraries(engine_overhead PRIVATE npuserve_engine)
+foreach(program overhead counting)
+  add_executable(engine_${program} ${REPOSITORY_DIR}/benchmarks/engine/${program}.cc)
+  target_link_libraries(engine_${program} PRIVATE npuserve_engine)
+endforeach()
 
 # The native half of tests/unit/test_infer_codec.py.
 add_executable(infer_answers ${REPOSITORY_DIR}/tests/native/wire/answers/infer_answers.cc)

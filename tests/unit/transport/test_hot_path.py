@@ -1,0 +1,86 @@
+"""What Python the server runs for a ModelInfer whose model has a route: none of its own."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import grpc
+import npuserve
+from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse, ServerLiveRequest
+from npuserve.config.grpc_options import GrpcOptions
+from npuserve.execution.identity import IdentityBackend
+from npuserve.repository.loading import ModelLoader
+from npuserve.repository.registry import ModelRegistry
+from npuserve.service.routes import INFER_PATH, InferRoutes
+from npuserve.service.table import method_table
+from npuserve.transport.wire import WireFrontEnd
+
+LIVE_PATH = "/inference.GRPCInferenceService/ServerLive"
+PACKAGE = str(Path(npuserve.__file__).parent)
+CONFIG = """
+backend: "identity"
+max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: 4 }
+output { name: "y" data_type: TYPE_FP32 dims: 4 }
+dynamic_batching { }
+"""
+
+
+@asynccontextmanager
+async def serving(repository: Path) -> AsyncIterator[str]:
+    """The native front end over a real registry with the model `copy`; its address."""
+    (repository / "copy" / "1").mkdir(parents=True)
+    (repository / "copy" / "config.pbtxt").write_text(CONFIG)
+    registry = ModelRegistry(ModelLoader({"identity": IdentityBackend()}))
+    await registry.load_all([repository])
+    methods = method_table(registry, server_id="npuserve", server_version="1")
+    options = GrpcOptions(frontend="native", address="127.0.0.1", port=0)
+    front_end = WireFrontEnd(methods, InferRoutes(registry), options)
+    try:
+        yield await front_end.start()
+    finally:
+        await front_end.stop()
+        await registry.close()
+        await front_end.release()
+
+
+@contextmanager
+def counted_calls() -> Iterator[list[str]]:
+    """The names of the package's Python functions that this thread, the loop's, calls meanwhile."""
+    calls: list[str] = []
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            calls.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
+
+
+def infer(channel: grpc.Channel, requests: int) -> int:
+    """Send so many at once; return how many came back as they went."""
+    request = ModelInferRequest(model_name="copy", raw_input_contents=[bytes(range(16))])
+    request.inputs.add(name="x", datatype="FP32", shape=[1, 4])
+    call = channel.unary_unary(INFER_PATH, ModelInferRequest.SerializeToString, ModelInferResponse.FromString)
+    answers = [call.future(request, timeout=60) for _ in range(requests)]
+    return sum(list(answer.result().raw_output_contents) == [bytes(range(16))] for answer in answers)
+
+
+async def test_a_routed_model_infer_runs_no_python_function_of_the_server(tmp_path: Path) -> None:
+    async with serving(tmp_path) as address:
+        with grpc.insecure_channel(address) as channel:
+            assert await asyncio.to_thread(infer, channel, 1) == 1
+            with counted_calls() as calls:
+                assert await asyncio.to_thread(infer, channel, 200) == 200
+            assert calls == []
+            live = channel.unary_unary(LIVE_PATH, ServerLiveRequest.SerializeToString, None)
+            with counted_calls() as calls:
+                await asyncio.to_thread(live, ServerLiveRequest(), timeout=60)
+            assert "HealthService.server_live" in calls
