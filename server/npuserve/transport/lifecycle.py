@@ -71,7 +71,8 @@ class Lifecycle:
             await stopping
             return ending
         stopping.cancel()
-        _log.error("failed to stop server: Internal - Exit timeout expired. Exiting immediately.")
+        reason = "Second signal" if signals.repeated.is_set() else "Exit timeout expired"
+        _log.error("failed to stop server: Internal - %s. Exiting immediately.", reason)
         return Ending.OUT_OF_TIME
 
     async def _serve(self, loading: asyncio.Task[None], signals: "_Signals") -> Ending:
