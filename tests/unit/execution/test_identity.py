@@ -86,7 +86,7 @@ async def test_requests_share_executions(backend: IdentityBackend, tmp_path: Pat
 async def test_a_request_that_waits_for_the_device_is_cancelled_at_once(
     backend: IdentityBackend, tmp_path: Path
 ) -> None:
-    text = ONE + 'max_batch_size: 1 parameters { key: "execute_delay_ms" value { string_value: "300" } }'
+    text = ONE + 'max_batch_size: 1 parameters { key: "execute_delay_ms" value { string_value: "1000" } }'
     loaded = await load(backend, tmp_path, text)
     # Two slots take two of them; the third waits in the queue.
     tasks = [asyncio.create_task(loaded.executor.execute([row(value)], 1)) for value in range(3)]
@@ -102,10 +102,12 @@ async def test_a_request_that_waits_for_the_device_is_cancelled_at_once(
 
 async def test_there_are_as_many_instances_as_the_group_says(backend: IdentityBackend, tmp_path: Path) -> None:
     text = ONE + 'max_batch_size: 1 instance_group { count: 2 } parameters { key: "execute_delay_ms" value { '
-    loaded = await load(backend, tmp_path, text + 'string_value: "50" } }')
+    loaded = await load(backend, tmp_path, text + 'string_value: "1000" } }')
     await asyncio.gather(*(loaded.executor.execute([row(value)], 1) for value in range(2)))
-    assert loaded.executor.statistics().execution_count == 2
-    assert loaded.config.instance_group[0].count == 2
+    statistics = loaded.executor.statistics()
+    # With one instance the second request would wait for the whole execution of the first.
+    assert statistics.execution_count == 2
+    assert statistics.queue.ns < 1_000_000_000
     await loaded.executor.close()
 
 
