@@ -2,16 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError, invalid
+from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import Gear, ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
-from npuserve.execution.executor import Executor
+from npuserve.execution.executor import Executor, single_result
 from npuserve.observability.statistics import Duration, ModelStatistics
 
 
@@ -38,15 +39,20 @@ class IdentityExecutor:
     def sink(self) -> None:
         return None
 
-    async def execute(self, inputs: Sequence[Tensor], rows: int) -> list[Tensor]:
+    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
         if self.close_calls:
             raise ServeError(StatusCode.UNAVAILABLE, "closed")
         await asyncio.sleep(0)
         self.requests += 1
-        return [
-            Tensor(spec.name, tensor.dtype, tensor.shape, bytes(tensor.data))
-            for spec, tensor in zip(self._signature.outputs, inputs, strict=True)
-        ]
+        return ExecuteResult(
+            outputs=[
+                Tensor(spec.name, tensor.dtype, tensor.shape, bytes(tensor.data))
+                for spec, tensor in zip(self._signature.outputs, request.inputs, strict=True)
+            ]
+        )
+
+    def stream(self, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
+        return single_result(self, request)
 
     def statistics(self) -> ModelStatistics:
         return ModelStatistics(inference_count=self.requests, success=Duration(self.requests, 0))

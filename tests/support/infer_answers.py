@@ -13,13 +13,14 @@ from google.protobuf.message import DecodeError
 from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.errors import ServeError
+from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
-from npuserve.core.tensor import Tensor
 from npuserve.repository.loading import LoadedModel, ModelLoader
 from npuserve.repository.registry import ModelRegistry
 from npuserve.repository.scan import ModelDirectory
 from npuserve.service.call import Call
+from npuserve.service.infer_rpc import InferRpc
 from npuserve.service.inference import InferenceService
 from npuserve.service.interface import DeclaredTensor, interface_of
 from support.identity_backend import IdentityExecutor
@@ -43,12 +44,16 @@ class Answer:
 class _Executor(IdentityExecutor):
     """Gives inputs back; BYTES come out as the bytes of their raw form, in one row of an output `raw`."""
 
-    async def execute(self, inputs: Sequence[Tensor], rows: int) -> list[Tensor]:
-        outputs = await super().execute(inputs, rows)
-        return [
-            replace(tensor, name="raw", dtype=spec.dtype, shape=(1, len(tensor.data))) if spec.name == "raw" else tensor
-            for tensor, spec in zip(outputs, self.signature.outputs, strict=True)
-        ]
+    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
+        result = await super().execute(request)
+        return ExecuteResult(
+            outputs=[
+                replace(tensor, name="raw", dtype=spec.dtype, shape=(1, len(tensor.data)))
+                if spec.name == "raw"
+                else tensor
+                for tensor, spec in zip(result.outputs, self.signature.outputs, strict=True)
+            ]
+        )
 
 
 class _Loader(ModelLoader):
@@ -75,7 +80,9 @@ class HandlerAnswers:
     """The Python handlers over protobuf's own parser."""
 
     def __init__(self, registry: ModelRegistry, runner: asyncio.Runner) -> None:
-        self._service = InferenceService(registry)
+        inference = InferenceService()
+        inference.serve(registry)
+        self._rpc = InferRpc(inference)
         self._runner = runner
 
     def answer(self, message: bytes) -> Answer:
@@ -84,7 +91,7 @@ class HandlerAnswers:
         except DecodeError:
             return Answer(StatusCode.INTERNAL, "Unable to parse request")
         try:
-            return Answer(StatusCode.OK, "", self._runner.run(self._service.model_infer(request, Call())))
+            return Answer(StatusCode.OK, "", self._runner.run(self._rpc.model_infer(request, Call())))
         except ServeError as error:
             return Answer(error.status, error.message)
 

@@ -20,6 +20,7 @@ from npuserve.execution.identity import IdentityBackend
 from npuserve.observability.logging import LogOptions, configure_logging
 from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
+from npuserve.service.inference import InferenceService
 from npuserve.service.routes import InferRoutes
 from npuserve.service.table import method_table
 from npuserve.transport.front_end import FrontEnd, FrontEndError
@@ -144,7 +145,9 @@ def _front_end(registry: ModelRegistry, options: ServerOptions) -> FrontEnd:
 
     Raises FrontEndError if the TLS files cannot be used.
     """
-    methods = method_table(registry, server_id=options.server_id, server_version=__version__)
+    inference = InferenceService()
+    inference.serve(registry)
+    methods = method_table(registry, inference, server_id=options.server_id, server_version=__version__)
     if options.grpc.frontend == "grpcio":
         from npuserve.transport.grpc_aio import GrpcAioFrontEnd
 

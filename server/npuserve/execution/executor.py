@@ -1,10 +1,10 @@
 """The one interface between the repository and what runs a model."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from typing import Protocol
 
+from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import ModelSignature
-from npuserve.core.tensor import Tensor
 from npuserve.observability.statistics import ModelStatistics
 
 
@@ -13,7 +13,7 @@ class Executor(Protocol):
 
     @property
     def signature(self) -> ModelSignature:
-        """What the compiled model says of itself."""
+        """What the model says of itself."""
         ...
 
     @property
@@ -24,13 +24,18 @@ class Executor(Protocol):
         """
         ...
 
-    async def execute(self, inputs: Sequence[Tensor], rows: int) -> list[Tensor]:
-        """Run one request and return all outputs in the signature's order, cut to the request's own rows and lengths.
+    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
+        """Run one request of a model that is not decoupled.
 
-        inputs: one tensor per input of the signature, in its order, already validated against the model's config;
-        every shape starts with `rows` when the model batches.
         Raises ServeError: UNAVAILABLE (queue full, stopping), INVALID_ARGUMENT (longer than any gear), INTERNAL
         (the device failed). Cancelling the awaiting task cancels the request if it has not been dispatched.
+        """
+        ...
+
+    def stream(self, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
+        """Run one request and yield its results as they come: one, or of a decoupled model any number.
+
+        Raises ServeError as `execute`, also after results. Closing the iterator cancels the request.
         """
         ...
 
@@ -41,3 +46,8 @@ class Executor(Protocol):
     async def close(self) -> None:
         """Refuse new requests, complete the accepted ones, release the device. Idempotent."""
         ...
+
+
+async def single_result(executor: Executor, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
+    """Yield what `execute` returns: the `stream` of an executor whose models are never decoupled."""
+    yield await executor.execute(request)

@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 
 from npuserve import _engine
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import BatchingOptions
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError, invalid
+from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import Gear, ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.execution.completions import CompletionRouter
+from npuserve.execution.executor import single_result
 from npuserve.observability.statistics import BatchStatistics, Duration, ModelStatistics
 
 _log = logging.getLogger(__name__)
@@ -46,20 +48,26 @@ class NativeExecutor:
         """A new capsule of the native model; see Executor.sink."""
         return self._model.sink
 
-    async def execute(self, inputs: Sequence[Tensor], rows: int) -> list[Tensor]:
+    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
         """Run one request; see Executor.execute."""
-        arguments = [(tensor.data, tensor.shape) for tensor in inputs]
+        arguments = [(tensor.data, tensor.shape) for tensor in request.inputs]
         completion = await self._router.call(
-            lambda token: self._model.submit(token, arguments, rows), self._model.cancel
+            lambda token: self._model.submit(token, arguments, request.rows), self._model.cancel
         )
         if completion.status:
             if completion.status == StatusCode.INTERNAL:
                 _log.error("model '%s' failed: %s", self._name, completion.message)
             raise ServeError(StatusCode(completion.status), completion.message)
-        return [
-            Tensor(spec.name, spec.dtype, output.shape, memoryview(output))
-            for spec, output in zip(self._signature.outputs, completion.outputs, strict=True)
-        ]
+        return ExecuteResult(
+            outputs=[
+                Tensor(spec.name, spec.dtype, output.shape, memoryview(output))
+                for spec, output in zip(self._signature.outputs, completion.outputs, strict=True)
+            ]
+        )
+
+    def stream(self, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
+        """Yield the one result; see Executor.stream."""
+        return single_result(self, request)
 
     def statistics(self) -> ModelStatistics:
         """Return a consistent snapshot of the counters."""

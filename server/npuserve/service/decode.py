@@ -1,14 +1,21 @@
-"""Takes each input's bytes out of a ModelInfer request, from raw or typed contents, with Triton's refusals."""
+"""Takes a ModelInfer message apart, with Triton's refusals: parameters, each input's bytes, requested outputs."""
 
 import struct
 from collections.abc import Iterable
 
 import numpy as np
 
-from npuserve._proto.inference_pb2 import InferTensorContents, ModelInferRequest
+from npuserve._proto.inference_pb2 import InferParameter, InferTensorContents, ModelInferRequest
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import invalid
-from npuserve.service.parameters import shared_memory_reference, unknown_region
+from npuserve.core.request import GivenTensor, InferenceRequest, ParameterValue, RequestedOutput
+from npuserve.service.parameters import (
+    check_output_parameters,
+    check_request_parameters,
+    shared_memory_reference,
+    unknown_region,
+)
+from npuserve.service.validate import id_prefix
 
 _DTYPES = {dtype.value: dtype for dtype in Dtype}
 
@@ -25,6 +32,42 @@ _FIELDS: tuple[tuple[str, str, frozenset[Dtype]], ...] = (
     ("bytes_contents", "BYTES", frozenset({Dtype.BYTES})),
 )
 _WIDE = {"int_contents": np.dtype("<i4"), "uint_contents": np.dtype("<u4")}
+
+
+def inference_request(message: ModelInferRequest, deadline: float | None) -> InferenceRequest:
+    """Return what the message asks for. Raises ServeError (INVALID_ARGUMENT; NOT_FOUND for an unknown region)."""
+    check_request_parameters(message)
+    check_unique_names(message)
+    data = input_data(message)
+    check_output_parameters(message)
+    return InferenceRequest(
+        model=message.model_name,
+        version=message.model_version,
+        id=message.id,
+        parameters={key: _parameter(value) for key, value in message.parameters.items()},
+        inputs=[
+            GivenTensor(tensor.name, parse_dtype(tensor.datatype), tuple(tensor.shape), content)
+            for tensor, content in zip(message.inputs, data, strict=True)
+        ],
+        outputs=[RequestedOutput(name=output.name) for output in message.outputs],
+        deadline=deadline,
+    )
+
+
+def _parameter(value: InferParameter) -> ParameterValue:
+    kind = value.WhichOneof("parameter_choice")
+    parameter: ParameterValue = "" if kind is None else getattr(value, kind)
+    return parameter
+
+
+def check_unique_names(message: ModelInferRequest) -> None:
+    """Refuse an input or a requested output that is named twice. Raises ServeError (INVALID_ARGUMENT)."""
+    for kind, tensors in (("input", message.inputs), ("output", message.outputs)):
+        seen: set[str] = set()
+        for tensor in tensors:
+            if tensor.name in seen:
+                raise invalid(f"{id_prefix(message.id)}{kind} '{tensor.name}' already exists in request")
+            seen.add(tensor.name)
 
 
 def parse_dtype(datatype: str) -> Dtype | None:

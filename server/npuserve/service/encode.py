@@ -1,38 +1,34 @@
-"""Puts output tensors into a ModelInfer response."""
+"""Puts a response into a ModelInfer message."""
 
-from collections.abc import Sequence
-
-from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse
+from npuserve._proto.inference_pb2 import InferParameter, ModelInferResponse
 from npuserve.core.errors import invalid
-from npuserve.core.tensor import Tensor
-from npuserve.service.interface import ModelInterface, carry_sizes
+from npuserve.core.request import InferenceResponse, ParameterValue
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 
 
-def infer_response(
-    request: ModelInferRequest, model: ModelInterface, version: int, outputs: Sequence[Tensor]
-) -> ModelInferResponse:
-    """Return the response: the requested outputs (all if none is named) in the model's order, as raw contents.
-
-    outputs: in the shapes that the model produced. Raises ServeError (INVALID_ARGUMENT) if they exceed a message.
-    """
-    wanted = {output.name for output in request.outputs} or model.outputs.keys()
-    chosen = [tensor for tensor in outputs if tensor.name in wanted]
-    size = sum(len(tensor.data) for tensor in chosen)
+def infer_message(response: InferenceResponse) -> ModelInferResponse:
+    """Return the message, outputs as raw contents. Raises ServeError (INVALID_ARGUMENT) if they exceed a message."""
+    size = sum(len(tensor.data) for tensor in response.outputs)
     if size > MAX_MESSAGE_BYTES:
         raise invalid(f"Response has byte size {size} which exceeds gRPC's byte size limit {MAX_MESSAGE_BYTES}.")
-    response = ModelInferResponse(model_name=model.name, model_version=str(version), id=request.id)
-    for tensor in chosen:
-        response.outputs.add(name=tensor.name, datatype=tensor.dtype.value, shape=_stated_shape(model, tensor))
-        response.raw_output_contents.append(bytes(tensor.data))
-    return response
+    message = ModelInferResponse(model_name=response.model, model_version=response.version, id=response.id)
+    for key, value in response.parameters.items():
+        set_parameter(message.parameters[key], value)
+    for tensor in response.outputs:
+        message.outputs.add(name=tensor.name, datatype=tensor.dtype.value, shape=tensor.shape)
+        message.raw_output_contents.append(bytes(tensor.data))
+    return message
 
 
-def _stated_shape(model: ModelInterface, tensor: Tensor) -> tuple[int, ...]:
-    """Return the shape by the config's dims where the config reshapes what the model produces."""
-    declared = model.outputs[tensor.name]
-    if declared.model_dims == declared.dims:
-        return tensor.shape
-    batch = 1 if model.max_batch_size > 0 else 0
-    return tensor.shape[:batch] + carry_sizes(tensor.shape[batch:], declared.model_dims, declared.dims)
+def set_parameter(parameter: InferParameter, value: ParameterValue) -> None:
+    """Store a value in the field of its kind."""
+    match value:
+        case bool():
+            parameter.bool_param = value
+        case int():
+            parameter.int64_param = value
+        case float():
+            parameter.double_param = value
+        case str():
+            parameter.string_param = value

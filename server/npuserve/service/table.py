@@ -13,6 +13,7 @@ from npuserve.core.status import StatusCode
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.call import Call
 from npuserve.service.health import HealthService
+from npuserve.service.infer_rpc import InferRpc
 from npuserve.service.inference import InferenceService
 from npuserve.service.metadata import MetadataService
 from npuserve.service.methods import Method, MethodTable, StreamHandler, StreamMethod, UnaryHandler, UnaryMethod
@@ -24,7 +25,9 @@ _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTIONS = (reflection_pb2, reflection_v1alpha_pb2)
 
 
-def method_table(registry: ModelRegistry, *, server_id: str, server_version: str) -> MethodTable:
+def method_table(
+    registry: ModelRegistry, inference: InferenceService, *, server_id: str, server_version: str
+) -> MethodTable:
     """Return all that the server answers.
 
     Methods of the inference protocol that this version lacks are in the table and say so; anything else that is not in
@@ -39,7 +42,7 @@ def method_table(registry: ModelRegistry, *, server_id: str, server_version: str
         "ServerMetadata": metadata.server_metadata,
         "ModelMetadata": metadata.model_metadata,
         "ModelConfig": metadata.model_config,
-        "ModelInfer": InferenceService(registry).model_infer,
+        "ModelInfer": InferRpc(inference).model_infer,
         "ModelStatistics": StatisticsService(registry).model_statistics,
     }
     services = [

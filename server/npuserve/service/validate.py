@@ -1,14 +1,13 @@
-"""Checks a ModelInfer request against the model's config, in Triton's order and with Triton's sentences."""
+"""Checks a request against the model's config, in Triton's order and with Triton's sentences."""
 
 import math
 import struct
 from collections.abc import Sequence
 
-from npuserve._proto.inference_pb2 import ModelInferRequest
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError, invalid
+from npuserve.core.request import GivenTensor, InferenceRequest
 from npuserve.core.tensor import Tensor, format_shape
-from npuserve.service.decode import parse_dtype
 from npuserve.service.interface import DeclaredTensor, ModelInterface, carry_sizes
 
 _BATCH_NOTE = (
@@ -19,56 +18,43 @@ _BATCH_NOTE = (
 _LENGTH = struct.Struct("<I")
 
 
-def id_prefix(request: ModelInferRequest) -> str:
+def id_prefix(request_id: str) -> str:
     """Return the prefix of those messages that name the request."""
-    return f"[request id: {request.id or '<id_unknown>'}] "
+    return f"[request id: {request_id or '<id_unknown>'}] "
 
 
-def refuse(request: ModelInferRequest, message: str) -> ServeError:
+def refuse(request: InferenceRequest, message: str) -> ServeError:
     """Return an INVALID_ARGUMENT error that names the request."""
-    return invalid(id_prefix(request) + message)
+    return invalid(id_prefix(request.id) + message)
 
 
-def check_unique_names(request: ModelInferRequest) -> None:
-    """Refuse an input or a requested output that is named twice. Raises ServeError (INVALID_ARGUMENT)."""
-    for kind, tensors in (("input", request.inputs), ("output", request.outputs)):
-        seen: set[str] = set()
-        for tensor in tensors:
-            if tensor.name in seen:
-                raise refuse(request, f"{kind} '{tensor.name}' already exists in request")
-            seen.add(tensor.name)
-
-
-def check_requested_outputs(request: ModelInferRequest, model: ModelInterface) -> None:
+def check_requested_outputs(request: InferenceRequest, model: ModelInterface) -> None:
     """Refuse a requested output that the model does not have. Raises ServeError (INVALID_ARGUMENT)."""
     for output in request.outputs:
         if output.name not in model.outputs:
             raise invalid(f"unexpected inference output '{output.name}' for model '{model.name}'")
 
 
-def validated_inputs(
-    request: ModelInferRequest, model: ModelInterface, data: Sequence[bytes]
-) -> tuple[dict[str, Tensor], int]:
+def validated_inputs(request: InferenceRequest, model: ModelInterface) -> tuple[dict[str, Tensor], int]:
     """Return the inputs by name, in the shapes that the model sees, and the request's rows (1 if it does not batch).
 
-    data: each input's raw bytes, in the request's order. Raises ServeError (INVALID_ARGUMENT).
+    Raises ServeError (INVALID_ARGUMENT).
     """
     _check_input_count(request, model)
     for tensor in request.inputs:
         if tensor.name not in model.inputs:
             raise invalid(f"unexpected inference input '{tensor.name}' for model '{model.name}'")
     rows = _rows(request, model)
-    tensors = {
-        tensor.name: _validated_input(request, model, tensor, content)
-        for tensor, content in zip(request.inputs, data, strict=True)
-    }
+    tensors = {tensor.name: _validated_input(request, model, tensor) for tensor in request.inputs}
     if rows == 0:
         # Triton sizes such a request as if it had no batch dimension; with no bytes it is refused above.
         raise refuse(request, f"inference request batch-size must be >= 1 for '{model.name}'")
     return tensors, rows
 
 
-def check_elements(request: ModelInferRequest, model: str, name: str, content: bytes, expected: int) -> None:
+def check_elements(
+    request: InferenceRequest, model: str, name: str, content: bytes | memoryview, expected: int
+) -> None:
     """Walk a BYTES tensor's raw content and count its elements. Raises ServeError (INVALID_ARGUMENT)."""
     where = f"inference input '{name}'"
     position, count, overrun = 0, 0, ""
@@ -97,7 +83,7 @@ def check_elements(request: ModelInferRequest, model: str, name: str, content: b
         raise invalid(f"incomplete string data for {where}, {overrun}")
 
 
-def _check_input_count(request: ModelInferRequest, model: ModelInterface) -> None:
+def _check_input_count(request: InferenceRequest, model: ModelInterface) -> None:
     given = [tensor.name for tensor in request.inputs]
     if len(given) == len(model.inputs):
         return
@@ -115,7 +101,7 @@ def _quoted(names: Sequence[str]) -> str:
     return ",".join(f"'{name}'" for name in names)
 
 
-def _rows(request: ModelInferRequest, model: ModelInterface) -> int:
+def _rows(request: InferenceRequest, model: ModelInterface) -> int:
     if model.max_batch_size == 0:
         return 1
     rows: int | None = None
@@ -134,11 +120,9 @@ def _rows(request: ModelInferRequest, model: ModelInterface) -> int:
     return rows
 
 
-def _validated_input(
-    request: ModelInferRequest, model: ModelInterface, tensor: ModelInferRequest.InferInputTensor, content: bytes
-) -> Tensor:
+def _validated_input(request: InferenceRequest, model: ModelInterface, tensor: GivenTensor) -> Tensor:
     declared = model.inputs[tensor.name]
-    dtype = parse_dtype(tensor.datatype)
+    dtype, content = tensor.dtype, tensor.data
     if dtype is not declared.dtype:
         given = "<invalid>" if dtype is None else dtype.value
         raise refuse(
@@ -146,7 +130,7 @@ def _validated_input(
             f"inference input '{tensor.name}' data-type is '{given}', but model '{model.name}' expects "
             f"'{declared.dtype.value}'",
         )
-    shape = tuple(tensor.shape)
+    shape = tensor.shape
     _check_shape(request, model, declared, shape)
     batch = shape[:1] if model.max_batch_size > 0 else ()
     dims = shape[len(batch) :]
@@ -165,7 +149,7 @@ def _validated_input(
 
 
 def _check_shape(
-    request: ModelInferRequest, model: ModelInterface, declared: DeclaredTensor, shape: tuple[int, ...]
+    request: InferenceRequest, model: ModelInterface, declared: DeclaredTensor, shape: tuple[int, ...]
 ) -> None:
     full = model.full_dims(declared)
     fits = len(full) == len(shape)

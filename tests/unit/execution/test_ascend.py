@@ -14,6 +14,7 @@ from npuserve.core.tensor import Tensor
 from npuserve.execution.ascend import AscendBackend
 from npuserve.execution.native import NativeExecutor
 from support.emulator import LIBRARY
+from support.executions import execute
 from support.models import build_models, expected_tokens
 
 
@@ -70,7 +71,7 @@ async def test_arrays_go_in_and_answers_of_their_own_length_come_out(backend: As
 
     async def ask(rows: int, length: int, seed: int) -> None:
         inputs = tokens(rows, length, seed)
-        (answer,) = await executor.execute(inputs, rows)
+        (answer,) = await execute(executor, inputs, rows)
         assert answer.name == "logits"
         np.testing.assert_array_equal(array(answer), expected_tokens(array(inputs[0]), array(inputs[1])))
 
@@ -85,19 +86,19 @@ async def test_arrays_go_in_and_answers_of_their_own_length_come_out(backend: As
 
 async def test_instances_share_one_queue(backend: AscendBackend, models: Path) -> None:
     executor = await loaded(backend, models / "tokens.om", config("tokens", 8, copies=2))
-    answers = await asyncio.gather(*(executor.execute(tokens(1, 8, seed), 1) for seed in range(50)))
+    answers = await asyncio.gather(*(execute(executor, tokens(1, 8, seed), 1) for seed in range(50)))
     assert len(answers) == executor.statistics().success.count == 50
     await executor.close()
 
 
 async def test_a_cancelled_caller_takes_its_queued_request_along(backend: AscendBackend, models: Path) -> None:
     executor = await loaded(backend, models / "tokens.om", config("tokens", 8, delay_us=200_000))
-    abandoned = asyncio.create_task(executor.execute(tokens(1, 8, 1), 1))
+    abandoned = asyncio.create_task(execute(executor, tokens(1, 8, 1), 1))
     await asyncio.sleep(0)
     abandoned.cancel()
     with pytest.raises(asyncio.CancelledError):
         await abandoned
-    await executor.execute(tokens(1, 8, 2), 1)
+    await execute(executor, tokens(1, 8, 2), 1)
     statistics = executor.statistics()
     assert (statistics.success.count, statistics.fail.count, statistics.inference_count) == (1, 1, 1)
     await executor.close()
@@ -108,13 +109,13 @@ async def test_a_closed_executor_refuses(backend: AscendBackend, models: Path) -
     await executor.close()
     await executor.close()
     with pytest.raises(ServeError, match="Server is stopping") as caught:
-        await executor.execute(tokens(1, 8, 1), 1)
+        await execute(executor, tokens(1, 8, 1), 1)
     assert caught.value.status is StatusCode.UNAVAILABLE
 
 
 async def test_closing_completes_what_was_accepted(backend: AscendBackend, models: Path) -> None:
     executor = await loaded(backend, models / "tokens.om", config("tokens", 8, delay_us=10_000_000))
-    accepted = asyncio.create_task(executor.execute(tokens(1, 8, 1), 1))
+    accepted = asyncio.create_task(execute(executor, tokens(1, 8, 1), 1))
     await asyncio.sleep(0)
     await executor.close()
     assert len(await accepted) == 1

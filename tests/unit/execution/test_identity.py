@@ -14,6 +14,7 @@ from npuserve.core.tensor import Tensor
 from npuserve.execution.identity import IdentityBackend
 from npuserve.repository.loading import LoadedModel, ModelLoader
 from npuserve.repository.scan import scan_repositories
+from support.executions import execute
 
 PAIR = """
     input { name: "a" data_type: TYPE_FP32 dims: [ 2, 2 ] } output { name: "x" data_type: TYPE_FP32 dims: [ 2, 2 ] }
@@ -45,7 +46,7 @@ def row(value: int) -> Tensor:
 async def test_every_output_is_its_inputs_copy(backend: IdentityBackend, tmp_path: Path) -> None:
     loaded = await load(backend, tmp_path, PAIR + "max_batch_size: 4 dynamic_batching { }")
     inputs = [Tensor("a", Dtype.FP32, (3, 2, 2), bytes(range(48))), Tensor("b", Dtype.INT8, (3, 1), b"\x01\x02\x03")]
-    answers = await loaded.executor.execute(inputs, 3)
+    answers = await execute(loaded.executor, inputs, 3)
     assert [(answer.name, answer.dtype, answer.shape, bytes(answer.data)) for answer in answers] == [
         ("x", Dtype.FP32, (3, 2, 2), bytes(range(48))),
         ("y", Dtype.INT8, (3, 1), b"\x01\x02\x03"),
@@ -56,7 +57,7 @@ async def test_every_output_is_its_inputs_copy(backend: IdentityBackend, tmp_pat
 async def test_without_a_batch_dimension_shapes_are_the_configs(backend: IdentityBackend, tmp_path: Path) -> None:
     loaded = await load(backend, tmp_path, ONE)
     assert loaded.signature.inputs[0].shape == (4,)
-    (answer,) = await loaded.executor.execute([Tensor("a", Dtype.INT64, (4,), bytes(range(32)))], 1)
+    (answer,) = await execute(loaded.executor, [Tensor("a", Dtype.INT64, (4,), bytes(range(32)))], 1)
     assert bytes(answer.data) == bytes(range(32))
     await loaded.executor.close()
 
@@ -75,7 +76,7 @@ async def test_a_reshape_is_what_the_model_sees(backend: IdentityBackend, tmp_pa
 async def test_requests_share_executions(backend: IdentityBackend, tmp_path: Path) -> None:
     text = ONE + "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }"
     loaded = await load(backend, tmp_path, text)
-    answers = await asyncio.gather(*(loaded.executor.execute([row(value)], 1) for value in range(16)))
+    answers = await asyncio.gather(*(execute(loaded.executor, [row(value)], 1) for value in range(16)))
     assert [bytes(answer.data)[0] for (answer,) in answers] == list(range(16))
     statistics = loaded.executor.statistics()
     assert (statistics.success.count, statistics.inference_count) == (16, 16)
@@ -89,7 +90,7 @@ async def test_a_request_that_waits_for_the_device_is_cancelled_at_once(
     text = ONE + 'max_batch_size: 1 parameters { key: "execute_delay_ms" value { string_value: "1000" } }'
     loaded = await load(backend, tmp_path, text)
     # Two slots take two of them; the third waits in the queue.
-    tasks = [asyncio.create_task(loaded.executor.execute([row(value)], 1)) for value in range(3)]
+    tasks = [asyncio.create_task(execute(loaded.executor, [row(value)], 1)) for value in range(3)]
     await asyncio.sleep(0)
     tasks[2].cancel()
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -103,7 +104,7 @@ async def test_a_request_that_waits_for_the_device_is_cancelled_at_once(
 async def test_there_are_as_many_instances_as_the_group_says(backend: IdentityBackend, tmp_path: Path) -> None:
     text = ONE + 'max_batch_size: 1 instance_group { count: 2 } parameters { key: "execute_delay_ms" value { '
     loaded = await load(backend, tmp_path, text + 'string_value: "1000" } }')
-    await asyncio.gather(*(loaded.executor.execute([row(value)], 1) for value in range(2)))
+    await asyncio.gather(*(execute(loaded.executor, [row(value)], 1) for value in range(2)))
     statistics = loaded.executor.statistics()
     # With one instance the second request would wait for the whole execution of the first.
     assert statistics.execution_count == 2
@@ -114,12 +115,12 @@ async def test_there_are_as_many_instances_as_the_group_says(backend: IdentityBa
 async def test_statistics_can_be_switched_off(backend: IdentityBackend, tmp_path: Path) -> None:
     text = ONE + 'max_batch_size: 1 parameters { key: "statistics" value { string_value: "%s" } }'
     loaded = await load(backend, tmp_path, text % "off")
-    await loaded.executor.execute([row(1)], 1)
+    await execute(loaded.executor, [row(1)], 1)
     statistics = loaded.executor.statistics()
     assert (statistics.success.count, statistics.execution_count, statistics.last_inference_ms) == (0, 0, 0)
     await loaded.executor.close()
     loaded = await load(backend, tmp_path, text % "on")
-    await loaded.executor.execute([row(1)], 1)
+    await execute(loaded.executor, [row(1)], 1)
     assert loaded.executor.statistics().success.count == 1
     await loaded.executor.close()
 
@@ -208,7 +209,7 @@ async def test_a_sink_outlives_its_executor(backend: IdentityBackend, tmp_path: 
     assert executor.sink is not sink
     await executor.close()
     with pytest.raises(ServeError, match="Server is stopping") as caught:
-        await executor.execute([row(1)], 1)
+        await execute(executor, [row(1)], 1)
     assert caught.value.status is StatusCode.UNAVAILABLE
     del executor, loaded
     gc.collect()

@@ -13,6 +13,7 @@ from npuserve.core.tensor import Tensor
 from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
 from npuserve.repository.states import IndexEntry, reason_of
+from support.executions import execute
 from support.identity_backend import IdentityBackend, write_model
 
 
@@ -63,7 +64,7 @@ async def test_a_loaded_model_computes(tmp_path: Path, registry: ModelRegistry) 
     write_model(tmp_path / "m" / "1" / "model.om", row=(3,))
     await registry.load_all([tmp_path])
     rows = np.arange(6, dtype=np.float32).reshape(2, 3)
-    (output,) = await registry.lookup("m").executor.execute([Tensor("x", Dtype.FP32, (2, 3), rows.tobytes())], 2)
+    (output,) = await execute(registry.lookup("m").executor, [Tensor("x", Dtype.FP32, (2, 3), rows.tobytes())], 2)
     assert (output.name, output.shape) == ("y", (2, 3))
     np.testing.assert_array_equal(np.frombuffer(output.data, np.float32).reshape(output.shape), rows)
 

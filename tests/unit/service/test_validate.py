@@ -6,13 +6,13 @@ import pytest
 from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
-from npuserve._proto.inference_pb2 import ModelInferRequest
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
+from npuserve.core.request import GivenTensor, InferenceRequest
 from npuserve.core.tensor import Tensor
 from npuserve.service.decode import join_elements
-from npuserve.service.encode import infer_response
+from npuserve.service.inference import as_declared
 from npuserve.service.interface import ModelInterface, carry_sizes, interface_of
 from npuserve.service.validate import validated_inputs
 
@@ -29,15 +29,13 @@ RESHAPED = model(
 )
 
 
-def request_of(shape: tuple[int, ...], datatype: str = "BYTES", request_id: str = "") -> ModelInferRequest:
-    request = ModelInferRequest(model_name="m", id=request_id)
-    request.inputs.add(name="x", datatype=datatype, shape=shape)
-    return request
+def request_of(shape: tuple[int, ...], content: bytes, dtype: Dtype = Dtype.BYTES, id: str = "") -> InferenceRequest:
+    return InferenceRequest(model="m", id=id, inputs=[GivenTensor("x", dtype, shape, content)])
 
 
 def refusal(shape: tuple[int, ...], content: bytes, request_id: str = "") -> str:
     with pytest.raises(ServeError) as caught:
-        validated_inputs(request_of(shape, request_id=request_id), STRINGS, [content])
+        validated_inputs(request_of(shape, content, id=request_id), STRINGS)
     return caught.value.message
 
 
@@ -82,7 +80,7 @@ def test_broken_string_tensors_are_refused_as_triton_refuses_them(
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=8))
 def test_any_strings_of_the_stated_number_pass_unchanged(elements: list[bytes]) -> None:
     content = join_elements(elements)
-    tensors, rows = validated_inputs(request_of((len(elements), 1)), STRINGS, [content])
+    tensors, rows = validated_inputs(request_of((len(elements), 1), content), STRINGS)
     assert tensors["x"] == Tensor("x", Dtype.BYTES, (len(elements), 1), content)
     assert tensors["x"].data is content
     assert rows == len(elements)
@@ -91,7 +89,7 @@ def test_any_strings_of_the_stated_number_pass_unchanged(elements: list[bytes]) 
 @given(st.binary(max_size=40), st.integers(1, 4))
 def test_any_bytes_as_strings_pass_whole_or_are_refused(content: bytes, rows: int) -> None:
     try:
-        tensors, _ = validated_inputs(request_of((rows, 1)), STRINGS, [content])
+        tensors, _ = validated_inputs(request_of((rows, 1), content), STRINGS)
     except ServeError:
         return
     position = 0
@@ -107,16 +105,14 @@ def test_a_negative_batch_never_reaches_a_model(shape: tuple[int, ...]) -> None:
 
 def test_a_model_sees_its_reshape_and_the_client_the_dims() -> None:
     content = bytes(range(24))
-    request = request_of((2, 3, 4), "UINT8")
-    tensors, rows = validated_inputs(request, RESHAPED, [content])
+    tensors, rows = validated_inputs(request_of((2, 3, 4), content, Dtype.UINT8), RESHAPED)
     assert (tensors["x"].shape, rows) == ((2, 2, 3, 2), 2)
-    response = infer_response(request, RESHAPED, 3, [Tensor("y", Dtype.UINT8, (2, 2, 3, 2), content)])
-    assert list(response.outputs[0].shape) == [2, 3, 4]
-    assert (response.model_version, list(response.raw_output_contents)) == ("3", [content])
+    answered = as_declared(RESHAPED, Tensor("y", Dtype.UINT8, (2, 2, 3, 2), content))
+    assert answered == Tensor("y", Dtype.UINT8, (2, 3, 4), content)
 
 
 def test_an_empty_dimension_passes_with_no_bytes() -> None:
-    tensors, _ = validated_inputs(request_of((1, 0, 4), "UINT8"), RESHAPED, [b""])
+    tensors, _ = validated_inputs(request_of((1, 0, 4), b"", Dtype.UINT8), RESHAPED)
     assert tensors["x"].shape == (1, 2, 0, 2)
 
 
@@ -126,5 +122,5 @@ def test_sizes_are_carried_over_in_order() -> None:
 
 def test_a_model_without_batching_has_one_row() -> None:
     plain = model('name: "m" input { name: "x" data_type: TYPE_UINT8 dims: [ 6 ] }')
-    tensors, rows = validated_inputs(request_of((6,), "UINT8"), plain, [bytes(6)])
+    tensors, rows = validated_inputs(request_of((6,), bytes(6), Dtype.UINT8), plain)
     assert (tensors["x"].shape, rows) == ((6,), 1)

@@ -15,6 +15,7 @@ from npuserve.config.grpc_options import GrpcOptions
 from npuserve.execution.identity import IdentityBackend
 from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
+from npuserve.service.inference import InferenceService
 from npuserve.service.routes import INFER_PATH, InferRoutes
 from npuserve.service.table import method_table
 from npuserve.transport.wire import WireFrontEnd
@@ -37,7 +38,9 @@ async def serving(repository: Path) -> AsyncIterator[str]:
     (repository / "copy" / "config.pbtxt").write_text(CONFIG)
     registry = ModelRegistry(ModelLoader({"identity": IdentityBackend()}))
     await registry.load_all([repository])
-    methods = method_table(registry, server_id="npuserve", server_version="1")
+    inference = InferenceService()
+    inference.serve(registry)
+    methods = method_table(registry, inference, server_id="npuserve", server_version="1")
     options = GrpcOptions(frontend="native", address="127.0.0.1", port=0)
     front_end = WireFrontEnd(methods, InferRoutes(registry), options)
     try:

@@ -1,0 +1,18 @@
+"""How a model calls other models of its server: an ensemble its steps, a Python model whatever it likes."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from npuserve.core.request import InferenceRequest, InferenceResponse
+
+
+class ModelCaller(Protocol):
+    """Runs inferences within the server, checked as a client's are. Used on the event loop only."""
+
+    async def infer(self, request: InferenceRequest) -> InferenceResponse:
+        """Return the one response of a model that is not decoupled. Raises ServeError."""
+        ...
+
+    def stream(self, request: InferenceRequest) -> AsyncIterator[InferenceResponse]:
+        """Yield the responses of any model, the last of them with `is_final`. Raises ServeError."""
+        ...

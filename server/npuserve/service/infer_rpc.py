@@ -1,0 +1,26 @@
+"""ModelInfer: from a request message to a response message."""
+
+from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse
+from npuserve.core.errors import ServeError
+from npuserve.core.status import StatusCode
+from npuserve.service.call import Call
+from npuserve.service.decode import inference_request
+from npuserve.service.encode import infer_message
+from npuserve.service.inference import InferenceService
+
+
+class InferRpc:
+    """Answers ModelInfer with an inference service."""
+
+    def __init__(self, inference: InferenceService) -> None:
+        self._inference = inference
+
+    async def model_infer(self, message: ModelInferRequest, call: Call) -> ModelInferResponse:
+        """Find the model, take the message apart, run it. Raises ServeError."""
+        model = self._inference.find(message.model_name, message.model_version)
+        if model.is_decoupled:
+            raise ServeError(
+                StatusCode.UNIMPLEMENTED, "ModelInfer RPC doesn't support models with decoupled transaction policy"
+            )
+        request = inference_request(message, call.deadline)
+        return infer_message(await self._inference.answer(model, request))
