@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from npuserve.core.request import ParameterValue
 from npuserve.core.tensor import Tensor
+from npuserve.core.timing import RequestTiming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,9 @@ class ExecuteRequest:
 class ExecuteResult:
     """What a model answers: outputs in the signature's order, cut to the request's own rows and lengths.
 
-    parameters: what the model attaches to its response.
+    parameters: what the model attaches to its response. timing: None if the executor keeps none.
     """
 
     outputs: Sequence[Tensor]
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    timing: RequestTiming | None = None

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.errors import ServeError
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.request import InferenceRequest, InferenceResponse
@@ -35,7 +36,7 @@ class ServedModel:
 class InferenceService:
     """Answers with the models of a registry, which it is given by `serve`: models that call others need it first.
 
-    It is the server's `core.caller.ModelCaller`.
+    It is the server's `execution.caller.ModelCaller`.
     """
 
     def __init__(self) -> None:
@@ -55,6 +56,10 @@ class InferenceService:
         if known is None or known.loaded is not loaded:
             known = self._interfaces[key] = ServedModel(loaded, interface_of(loaded.config))
         return known
+
+    def config(self, model: str, version: str = "") -> ModelConfig:
+        """Return the effective config of a ready version. Raises ServeError."""
+        return self.find(model, version).loaded.config
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Find the model and return its one response. Raises ServeError."""

@@ -1,7 +1,7 @@
 """ModelStatistics: the counters of loaded versions, in nanoseconds."""
 
 from npuserve._proto import inference_pb2 as pb
-from npuserve.observability.statistics import BatchStatistics, Duration, ModelStatistics
+from npuserve.observability.statistics import BatchStatistics, Duration, ModelStatistics, ResponseStatistics
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.call import Call
 
@@ -34,9 +34,10 @@ def _statistics(name: str, version: int, counters: ModelStatistics) -> pb.ModelS
             compute_input=_duration(counters.compute_input),
             compute_infer=_duration(counters.compute_infer),
             compute_output=_duration(counters.compute_output),
-            cache_hit=pb.StatisticDuration(),
-            cache_miss=pb.StatisticDuration(),
+            cache_hit=_duration(counters.cache_hit),
+            cache_miss=_duration(counters.cache_miss),
         ),
+        response_stats={str(place): _response(response) for place, response in enumerate(counters.responses)},
         batch_stats=[_batch(batch) for batch in sorted(counters.batches, key=lambda batch: batch.batch_size)],
     )
 
@@ -47,6 +48,17 @@ def _batch(batch: BatchStatistics) -> pb.InferBatchStatistics:
         compute_input=_duration(batch.compute_input),
         compute_infer=_duration(batch.compute_infer),
         compute_output=_duration(batch.compute_output),
+    )
+
+
+def _response(response: ResponseStatistics) -> pb.InferResponseStatistics:
+    return pb.InferResponseStatistics(
+        compute_infer=_duration(response.compute_infer),
+        compute_output=_duration(response.compute_output),
+        success=_duration(response.success),
+        fail=_duration(response.fail),
+        empty_response=_duration(response.empty_response),
+        cancel=_duration(response.cancel),
     )
 
 

@@ -3,11 +3,16 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.request import InferenceRequest, InferenceResponse
 
 
 class ModelCaller(Protocol):
     """Runs inferences within the server, checked as a client's are. Used on the event loop only."""
+
+    def config(self, model: str, version: str = "") -> ModelConfig:
+        """Return the effective config of a ready version. Raises ServeError as a request for it would."""
+        ...
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Return the one response of a model that is not decoupled. Raises ServeError."""

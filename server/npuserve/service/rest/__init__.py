@@ -1,0 +1,1 @@
+"""Triton's HTTP/REST protocol: the same handlers as gRPC, in JSON and binary tensor data. Knows no socket."""
