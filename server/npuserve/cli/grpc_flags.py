@@ -9,9 +9,10 @@ from npuserve.config.grpc_limits import BOUNDS, GrpcLimits
 from npuserve.config.grpc_options import COMPRESSION_LEVELS, FRONT_ENDS, GrpcOptions, tls_options
 
 
-def add_grpc_arguments(parser: argparse.ArgumentParser) -> None:
+def add_grpc_arguments(parser: argparse._ArgumentGroup) -> None:
     """Add the flags; `grpc_options` reads them."""
     add = parser.add_argument
+    add_flag(parser, "--allow-grpc", True, "serve gRPC (true)")
     add("--frontend", default="native", metavar="NAME", help=f"one of {', '.join(FRONT_ENDS)} (%(default)s)")
     add(
         "--grpc-address", default="0.0.0.0", metavar="HOST", help="address to listen on; '::' is IPv4 too (%(default)s)"
@@ -28,6 +29,14 @@ def add_grpc_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         metavar="LEVEL",
         help=f"one of {', '.join(COMPRESSION_LEVELS)} (%(default)s)",
+    )
+    add("--grpc-header-forward-pattern", default="", metavar="REGEX", help="headers that become request parameters")
+    add(
+        "--grpc-restricted-protocol",
+        action="append",
+        default=[],
+        metavar="PROTOCOLS:KEY=VALUE",
+        help="calls that need header triton-grpc-protocol-KEY with VALUE; may be repeated",
     )
     add_flag(parser, "--grpc-keepalive-permit-without-calls", False, "allow pings while no call is open (false)")
     defaults = {field.name: field.default for field in fields(GrpcLimits)}

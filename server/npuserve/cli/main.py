@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from npuserve import __version__
 from npuserve.cli import atc, serve
-from npuserve.cli.parser import Parser
+from npuserve.cli.parser import Parser, unrecognized
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, unknown = parser.parse_known_args(given)
     if unknown:
         # The command's own parser, so that the usage is the command's.
-        commands.choices[parsed.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+        command = commands.choices[parsed.command]
+        command.error(unrecognized(command, unknown))
     if parsed.command == "version":
         print(__version__)
         return 0

@@ -1,8 +1,9 @@
 """Command line parsing as Triton does it: `--flag value` or `--flag=value`, wrong ones end with usage and code 1."""
 
 import argparse
+import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 _TRUE = ("true", "on", "1")
@@ -35,7 +36,11 @@ class _Warn(argparse.Action):
 
 
 class _Refuse(argparse.Action):
-    """Refuses a flag of Triton's whose effect a user relies on and that is not there."""
+    """Refuses a flag of Triton's whose effect a user relies on and that is not there, but for `harmless` values."""
+
+    def __init__(self, *, harmless: Collection[str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._harmless = harmless
 
     def __call__(
         self,
@@ -44,7 +49,8 @@ class _Refuse(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        parser.error(f"{option_string} is not supported by this version of npuserve")
+        if str(values).lower() not in self._harmless:
+            parser.error(f"{option_string}={values} is not supported by npuserve")
 
 
 def boolean(text: str) -> bool:
@@ -56,7 +62,15 @@ def boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"expected true or false, got '{text}'")
 
 
-def add_flag(parser: argparse.ArgumentParser, name: str, default: bool, text: str) -> None:
+def unrecognized(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> str:
+    """Return the message for arguments that the parser does not know, with the nearest flag if one is near."""
+    known = [name for name in parser._option_string_actions if name.startswith("--")]
+    first = arguments[0].partition("=")[0]
+    near = difflib.get_close_matches(first, known, n=1)
+    return f"unrecognized arguments: {' '.join(arguments)}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def add_flag(parser: argparse._ActionsContainer, name: str, default: bool | None, text: str) -> None:
     """Add a boolean flag; given without a value it is true."""
     parser.add_argument(name, type=boolean, nargs="?", const=True, default=default, metavar="BOOL", help=text)
 
@@ -67,7 +81,9 @@ def add_without_effect(parser: argparse.ArgumentParser, names: Sequence[str]) ->
         parser.add_argument(name, nargs="?", action=_Warn, help=argparse.SUPPRESS, dest="without_effect", default=[])
 
 
-def add_refused(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
-    """Add flags that are known and refused."""
-    for name in names:
-        parser.add_argument(name, nargs="?", action=_Refuse, help=argparse.SUPPRESS, dest=argparse.SUPPRESS)
+def add_refused(parser: argparse.ArgumentParser, harmless: Mapping[str, Collection[str]]) -> None:
+    """Add flags that are known and refused, but for the values that ask for nothing."""
+    for name, values in harmless.items():
+        parser.add_argument(
+            name, nargs="?", action=_Refuse, harmless=values, help=argparse.SUPPRESS, dest=argparse.SUPPRESS
+        )

@@ -120,7 +120,7 @@ async def _serve(options: ServerOptions) -> int:
         return 1
     lifecycle = Lifecycle(
         models=registry,
-        front_end=front_end,
+        front_ends=(front_end,),
         close_backends=loader.close,
         repositories=options.model_repositories,
         exit_on_error=options.exit_on_error,

@@ -1,4 +1,4 @@
-"""The server's life: load the models, open the port, serve until told to stop, drain, unload."""
+"""The server's life: load the models, open the ports, serve until told to stop, drain, unload."""
 
 import asyncio
 import logging
@@ -45,12 +45,17 @@ class Ending(Enum):
 class Lifecycle:
     """Owns the order in which things start and stop.
 
+    front_ends: opened together, when the models are loaded. watching: what tells of the server to the last, as its
+    metrics: opened with the others, closed after the models.
+    when_loaded: told of the models before any port is opened.
     close_backends: gives back what the executors shared, after the models have closed them.
     exit_timeout_secs: the budget for everything between the first signal and the end.
     """
 
     models: Models
-    front_end: FrontEnd
+    front_ends: tuple[FrontEnd, ...]
+    watching: tuple[FrontEnd, ...] = ()
+    when_loaded: Callable[[], None] = lambda: None
     close_backends: Callable[[], Awaitable[None]]
     repositories: tuple[Path, ...]
     exit_on_error: bool
@@ -82,14 +87,16 @@ class Lifecycle:
             return Ending.CLEAN
         try:
             await loading
+            self.when_loaded()
             if self.exit_on_error and self.models.failures():
                 _log.error("creating server: Internal - failed to load all models")
                 return Ending.FAILED_TO_START
-            address = await self.front_end.start()
+            opened = [(front_end.title, await front_end.start()) for front_end in (*self.front_ends, *self.watching)]
         except (OSError, FrontEndError) as error:
             _log.error("%s", error)
             return Ending.FAILED_TO_START
-        _log.info("Started %s at %s", self.front_end.title, address)
+        for title, address in opened:
+            _log.info("Started %s at %s", title, address)
         await signals.first.wait()
         _log.info("Signal received: draining, %g seconds at most", self.exit_timeout_secs)
         return Ending.CLEAN
@@ -97,15 +104,21 @@ class Lifecycle:
     async def _shut_down(self, loading: asyncio.Task[None]) -> None:
         if loading.cancel():
             await asyncio.wait({loading})
-        self.front_end.stop_accepting()
-        await self.front_end.drain()
-        await self.front_end.stop()
+        for front_end in self.front_ends:
+            front_end.stop_accepting()
+        await asyncio.gather(*(front_end.drain() for front_end in self.front_ends))
+        await asyncio.gather(*(front_end.stop() for front_end in self.front_ends))
         try:
             await self.models.close()
         except ExceptionGroup:
             await self.close_backends()
             raise
-        await self.front_end.release()
+        for front_end in self.front_ends:
+            await front_end.release()
+        for front_end in self.watching:
+            front_end.stop_accepting()
+            await front_end.stop()
+            await front_end.release()
         # Not in a `finally`: while an unload is cut short, its model still holds the device.
         await self.close_backends()
 

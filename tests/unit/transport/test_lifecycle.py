@@ -62,7 +62,7 @@ class World:
         """Run to the end, sending a signal when each of the named steps has begun."""
         lifecycle = Lifecycle(
             models=self,
-            front_end=self,
+            front_ends=(self,),
             close_backends=self.close_backends,
             repositories=(),
             exit_on_error=exit_on_error,
@@ -82,6 +82,50 @@ async def test_the_port_opens_after_the_load_and_closes_before_the_unload() -> N
     world = World()
     assert await world.run("start") is Ending.CLEAN
     assert world.steps == ["load", "start", *STOPPING]
+
+
+class Named:
+    """A front end that notes its own name with each step, in a list that several share."""
+
+    def __init__(self, title: str, steps: list[str]) -> None:
+        self.title = title
+        self._steps = steps
+
+    async def start(self) -> str:
+        self._steps.append(f"start {self.title}")
+        return "127.0.0.1:1"
+
+    def stop_accepting(self) -> None:
+        self._steps.append(f"refuse {self.title}")
+
+    async def drain(self) -> None:
+        self._steps.append(f"drain {self.title}")
+
+    async def stop(self) -> None:
+        self._steps.append(f"stop {self.title}")
+
+    async def release(self) -> None:
+        self._steps.append(f"release {self.title}")
+
+
+async def test_metrics_are_served_until_the_models_are_gone() -> None:
+    world = World()
+    lifecycle = Lifecycle(
+        models=world,
+        front_ends=(Named("grpc", world.steps), Named("http", world.steps)),
+        watching=(Named("metrics", world.steps),),
+        when_loaded=lambda: os.kill(os.getpid(), signal.SIGTERM),
+        close_backends=world.close_backends,
+        repositories=(),
+        exit_on_error=True,
+        exit_timeout_secs=5,
+    )
+    assert await lifecycle.run() is Ending.CLEAN
+    assert world.steps == [
+        *("load", "start grpc", "start http", "start metrics"),
+        *("refuse grpc", "refuse http", "drain grpc", "drain http", "stop grpc", "stop http", "unload"),
+        *("release grpc", "release http", "refuse metrics", "stop metrics", "release metrics", "close backends"),
+    ]
 
 
 async def test_a_signal_while_loading_ends_the_load_and_opens_no_port() -> None:
