@@ -17,7 +17,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return atc.run(given[1:], os.environ)
     parser = Parser(prog="npuserve", description="A gRPC inference server for Ascend NPUs, in Triton's protocol.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve.add_arguments(commands.add_parser("serve", help="serve the models of a repository"))
+    serve.add_arguments(
+        commands.add_parser(
+            "serve",
+            help="serve the models of a repository",
+            usage="npuserve serve --model-repository DIR [FLAG ...]",
+            description="Serves the models of a repository. Flags are tritonserver's, with their meaning and defaults.",
+        )
+    )
     commands.add_parser("atc", help="compile an ONNX model to an OM (takes the vendor's flags)")
     commands.add_parser("version", help="print the version")
     parsed, unknown = parser.parse_known_args(given)

@@ -1,5 +1,6 @@
 """What the server is told at start."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,10 @@ class ServerOptions:
     exit_on_error: a model that fails to load at start ends the server.
     strict_readiness: a model that failed to load makes the server not ready.
     model_load_concurrency: models loaded at the same time.
+    backend_settings: by backend, its settings by key (`--backend-config`); those of "" are every backend's.
+    response_cache_bytes: room for cached responses; 0 is no cache.
+    allow_client_shm: who may use shared memory; None are the peers on this machine.
+    log_file: lines are appended to it; None is stderr. log_slow_requests_ms: 0 logs none for its slowness.
     acl_candidates: in order of preference, the files that together are one AscendCL library.
     """
 
@@ -30,11 +35,16 @@ class ServerOptions:
     strict_readiness: bool = True
     disable_auto_complete_config: bool = False
     model_load_concurrency: int = 4
+    backend_settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    response_cache_bytes: int = 0
+    allow_client_shm: bool | None = None
     log_verbose: int = 0
     log_info: bool = True
     log_warning: bool = True
     log_error: bool = True
     log_format: str = "default"
+    log_file: Path | None = None
+    log_slow_requests_ms: float = 0.0
     acl_candidates: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
@@ -53,5 +63,12 @@ class ServerOptions:
         require(
             self.log_format in LOG_FORMATS,
             f"--log-format must be one of {', '.join(LOG_FORMATS)}, got '{self.log_format}'",
+        )
+        require(
+            self.response_cache_bytes >= 0, f"--cache-config size must be 0 or more, got {self.response_cache_bytes}"
+        )
+        require(
+            self.log_slow_requests_ms >= 0,
+            f"--log-slow-requests-ms must be 0 or more, got {self.log_slow_requests_ms:g}",
         )
         require(all(self.acl_candidates), "each AscendCL library candidate must name at least one file")

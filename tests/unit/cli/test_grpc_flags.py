@@ -11,7 +11,7 @@ from npuserve.config.grpc_options import GrpcOptions, TlsOptions
 
 def read(*flags: str) -> GrpcOptions:
     parser = Parser(prog="p")
-    add_grpc_arguments(parser)
+    add_grpc_arguments(parser.add_argument_group("gRPC"))
     return grpc_options(parser.parse_args(flags))
 
 
