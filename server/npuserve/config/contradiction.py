@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from npuserve._proto.model_config_pb2 import DataType, ModelConfig, ModelInput, ModelOutput
+from npuserve.config.conversion import converts_integers, is_convertible
 from npuserve.config.gears import largest_batch, longest_input, output_follows_batch, output_follows_length
+from npuserve.core.dtype import Dtype
 from npuserve.core.errors import invalid
 from npuserve.core.signature import ModelSignature, TensorSpec
 from npuserve.core.tensor import format_shape
@@ -48,7 +50,7 @@ def _check_input(config: ModelConfig, tensor: ModelInput, signature: ModelSignat
     _check_shape(config, tensor, spec, spec.shape)
     for axis, dim in enumerate(full_shape(config, tensor)):
         longest = longest_input(signature, index, axis)
-        if dim > longest:
+        if longest is not None and dim > longest:
             raise invalid(
                 f"model '{config.name}', tensor '{tensor.name}': the model expects at most {longest} in dimension "
                 f"{axis} but the model configuration specifies {dim}"
@@ -72,7 +74,10 @@ def _check_output(config: ModelConfig, tensor: ModelOutput, signature: ModelSign
 
 def _check_dtype(config: ModelConfig, tensor: ModelInput | ModelOutput, spec: TensorSpec) -> None:
     given = DataType.Name(tensor.data_type)
-    if given != spec.dtype.config_name:
+    if given == spec.dtype.config_name:
+        return
+    declared = next(dtype for dtype in Dtype if dtype.config_name == given)
+    if not (is_convertible(declared, spec.dtype) and converts_integers(config)):
         raise invalid(
             f"model '{config.name}', tensor '{spec.name}': the model expects data-type {spec.dtype.config_name} but "
             f"the model configuration specifies data-type {given}"
@@ -114,9 +119,9 @@ def _rank_difference(expected: Sequence[int], declared: Sequence[int], batches: 
 
 
 def _check_batch(config: ModelConfig, signature: ModelSignature) -> None:
-    if config.max_batch_size > 0:
+    if config.max_batch_size > 0 and signature.gears:
         largest = largest_batch(signature)
-        if config.max_batch_size > largest:
+        if largest is not None and config.max_batch_size > largest:
             raise invalid(
                 f"model '{config.name}': the model expects batches of at most {largest} but the model configuration "
                 f"specifies max_batch_size {config.max_batch_size}"

@@ -1,7 +1,8 @@
 """What a compiled model's gears say about batching and lengths.
 
 A signature's shape has -1 in an input where the gears may differ, but in an output only where they do: with gears of
-one batch size or one length the output looks fixed, so outputs are judged by their gears.
+one batch size or one length the output looks fixed, so outputs are judged by their gears. A model without gears runs
+any shape that its signature allows.
 """
 
 from npuserve.core.signature import ModelSignature
@@ -17,6 +18,8 @@ def can_batch(signature: ModelSignature) -> bool:
 
 def output_follows_batch(signature: ModelSignature, output: int) -> bool:
     """Say whether an output's first dimension is the first input's, in every gear."""
+    if not signature.gears:
+        return signature.outputs[output].shape[:1] == (-1,)
     return all(gear.output_shapes[output][:1] == gear.input_shapes[0][:1] != () for gear in signature.gears)
 
 
@@ -25,6 +28,8 @@ def output_follows_length(signature: ModelSignature, output: int, axis: int) -> 
 
     The length is the first variable axis of the inputs that is not the batch, as the engine takes it.
     """
+    if not signature.gears:
+        return signature.outputs[output].shape[axis] == -1
     length = next(
         (
             (index, axis)
@@ -39,11 +44,11 @@ def output_follows_length(signature: ModelSignature, output: int, axis: int) -> 
     )
 
 
-def largest_batch(signature: ModelSignature) -> int:
-    """Return the rows of the largest gear of a model that can batch."""
-    return max((gear.input_shapes[0][0] for gear in signature.gears), default=0)
+def largest_batch(signature: ModelSignature) -> int | None:
+    """Return the rows of the largest gear of a model that can batch; None if any number is right."""
+    return max((gear.input_shapes[0][0] for gear in signature.gears), default=None)
 
 
-def longest_input(signature: ModelSignature, index: int, axis: int) -> int:
-    """Return the largest extent of an input's axis over all gears."""
-    return max((gear.input_shapes[index][axis] for gear in signature.gears), default=0)
+def longest_input(signature: ModelSignature, index: int, axis: int) -> int | None:
+    """Return the largest extent of an input's axis over all gears; None if any is right."""
+    return max((gear.input_shapes[index][axis] for gear in signature.gears), default=None)

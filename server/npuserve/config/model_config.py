@@ -1,4 +1,4 @@
-"""Reads `config.pbtxt`: a ModelConfig in protobuf text form.
+"""Reads `config.pbtxt`, a ModelConfig in protobuf text form, and the JSON form that clients send.
 
 protobuf's own parser does the work; its errors are rewritten into one sentence form: file, line, column, what
 was found, what was expected. Fields that ModelConfig does not have are errors, as in Triton.
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from google.protobuf import text_format
+from google.protobuf import json_format, text_format
 
 from npuserve._proto import POOL
 from npuserve._proto.model_config_pb2 import ModelConfig
@@ -40,6 +40,16 @@ def parse_model_config(text: str, path: Path) -> ModelConfig:
         text_format.Parse(text, config, descriptor_pool=POOL)
     except text_format.ParseError as error:
         raise invalid(_rewritten(error, text, path)) from error
+    return config
+
+
+def parse_model_config_json(text: str) -> ModelConfig:
+    """Parse the JSON form, with the field names of either case. Raises ServeError: INVALID_ARGUMENT."""
+    config = ModelConfig()
+    try:
+        json_format.Parse(text, config, descriptor_pool=POOL)
+    except (json_format.ParseError, ValueError, RecursionError) as error:
+        raise invalid(f"failed to parse the model config's JSON: {error}") from error
     return config
 
 
