@@ -101,6 +101,36 @@ class ModelOptions:
         """
 
 @final
+class BatchPolicy:
+    """The engine's decision when to close a batch, for models whose batches Python runs.
+
+    Raises ValueError for a max_queue_delay_us that is negative or longer than 35 years.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_batch_size: int,
+        dynamic_batching: bool,
+        preferred_batch_sizes: Sequence[int],
+        max_queue_delay_us: int,
+    ) -> None: ...
+    def decide(
+        self,
+        now_ns: int,
+        waiting: Sequence[tuple[int, int, Sequence[int]]],
+        executing: int,
+        idle_elsewhere: bool,
+        stopping: bool,
+    ) -> tuple[int, int | None]:
+        """Return how many leading requests to run now as one batch (0: none), and when to ask again at the latest.
+
+        waiting: rows, arrival (ns) and row shape of the queued requests, in the order to run them; requests with equal
+        row shapes may share a batch. executing: batches that run on the instance. idle_elsewhere: whether another
+        instance is free. stopping: whether nothing more will arrive.
+        """
+
+@final
 class Output:
     """One output of a completion; the buffer protocol exposes its bytes without copying (read-only, format B)."""
 
@@ -118,7 +148,11 @@ class Completion:
     @property
     def message(self) -> str: ...
     @property
-    def outputs(self) -> list[Output]: ...
+    def timing(self) -> tuple[int, int, int, int, int, int, int, int, int, int] | None:
+        """The fields of `npuserve.core.timing.RequestTiming`, in its order; None if nothing was executed."""
+    @property
+    def outputs(self) -> list[Output]:
+        """In the model's order; one that went to its destination has no bytes."""
 
 @final
 class CompletionQueue:
@@ -172,6 +206,24 @@ class Statistics:
     def compute_output(self) -> DurationCount: ...
     @property
     def batches(self) -> list[BatchStatistics]: ...
+    @property
+    def rejected(self) -> int:
+        """Requests that a full queue refused; not in `fail`."""
+    @property
+    def cancelled(self) -> int:
+        """Requests that were given up while queued."""
+    @property
+    def backend_failures(self) -> int:
+        """Requests whose execution failed."""
+    @property
+    def other_failures(self) -> int:
+        """Requests whose outputs could not be delivered."""
+    @property
+    def padded_rows(self) -> int:
+        """Rows of the gears that were executed and were no request's."""
+    @property
+    def queued(self) -> int:
+        """Requests that wait for an instance now."""
 
 @final
 class Model:
@@ -199,11 +251,19 @@ class Model:
 
         It may outlive the model: what is submitted after `close` is answered UNAVAILABLE.
         """
-    def submit(self, token: int, inputs: Sequence[tuple[Buffer | NDArray[Any], Sequence[int]]], rows: int) -> None:
+    def submit(
+        self,
+        token: int,
+        inputs: Sequence[tuple[Buffer | NDArray[Any], Sequence[int]]],
+        rows: int,
+        destinations: Sequence[Buffer | NDArray[Any] | None] | None = None,
+    ) -> None:
         """Queue a request; its completion carries `token`. Never blocks.
 
         inputs: per input of the signature, C-contiguous bytes (read without a copy; kept alive until the completion is
         drained) and the full shape. Raises ValueError if a count, shape or size does not fit the model.
+        destinations: per output, writable C-contiguous memory that takes its bytes, or None; one that is too small
+        makes the completion INTERNAL, and nothing is written.
         Refusals that are ordinary (queue full, stopping, longer than any gear) come as completions.
         """
     def cancel(self, token: int) -> bool:

@@ -1,0 +1,350 @@
+"""Queue, dynamic batcher and instances of models whose batches Python runs.
+
+When a batch is closed is the native engine's decision (`_engine.BatchPolicy`); what may share one, and what a queue
+does with requests that wait too long, is said by the config (`SchedulingOptions`). Whenever a request arrives or leaves, an
+instance becomes free or a time is over, `_dispatch` asks again.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+from npuserve._engine import BatchPolicy
+from npuserve.config.scheduling import SchedulingOptions
+from npuserve.core.errors import ServeError
+from npuserve.core.execution import ExecuteRequest, ExecuteResult
+from npuserve.core.signature import ModelSignature
+from npuserve.core.status import StatusCode
+from npuserve.execution.counters import ExecutionCounters, Stages
+from npuserve.execution.open_request import AnsweredError, Execution, OpenRequest
+from npuserve.execution.request_queue import RequestQueue, Waiting
+from npuserve.observability.statistics import ModelStatistics
+
+__all__ = ["AnsweredError", "BatchRunner", "Execution", "OpenRunner", "ScheduledExecutor", "StreamingExecutor"]
+
+_log = logging.getLogger(__name__)
+
+
+class OpenRunner(Protocol):
+    """One instance that answers its requests itself, when it likes and as often as the model does."""
+
+    async def run(self, batch: Sequence[OpenRequest], execution: Execution) -> None:
+        """Run a batch; return when the instance can take the next one.
+
+        Every request must be finished, now or later. What is raised finishes those of them that are not.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the instance back. No request is open any more."""
+        ...
+
+
+class BatchRunner(Protocol):
+    """One instance of a model that answers every request once."""
+
+    async def run(self, batch: Sequence[ExecuteRequest], execution: Execution) -> Sequence[ExecuteResult | ServeError]:
+        """Run a batch and return what each of its requests is answered, in order. Raises ServeError: all of it failed.
+
+        batch: the variable inputs have equal shapes but for the rows, and the same optional inputs are there.
+        execution: its instants may be set; see Execution.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the instance back. Nothing runs any more."""
+        ...
+
+
+class Timers(Protocol):
+    """Calls back at an instant."""
+
+    def call_at(self, instant_ns: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call at an instant of `time.monotonic_ns()`, or soon if it is over."""
+        ...
+
+
+class _LoopTimers:
+    def call_at(self, instant_ns: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        delay_s = max(0, instant_ns - time.monotonic_ns()) / 1e9
+        return asyncio.get_running_loop().call_later(delay_s, callback)
+
+
+class StreamingExecutor:
+    """An Executor over instances that answer their requests themselves.
+
+    signature: what the executor says of its model. runners: the instances, owned. counts_responses: whether the
+    statistics tell of single responses, as for decoupled models. now_ns, timers: the clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        signature: ModelSignature,
+        options: SchedulingOptions,
+        runners: Sequence[OpenRunner],
+        *,
+        counts_responses: bool = False,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        timers: Timers | None = None,
+    ) -> None:
+        self._name = name
+        self._signature = signature
+        self._policy = BatchPolicy(
+            max_batch_size=options.max_batch_size,
+            dynamic_batching=options.dynamic_batching,
+            preferred_batch_sizes=options.preferred_batch_sizes,
+            max_queue_delay_us=options.max_queue_delay_us,
+        )
+        # A batch has a row of each request at least; the one behind it says whether it could have grown.
+        self._lookahead = options.max_batch_size + 1 if options.dynamic_batching else 1
+        self._runners = list(runners)
+        self._idle = deque(range(len(self._runners)))
+        self._queue = RequestQueue(options)
+        self._counts_responses = counts_responses
+        self._now_ns = now_ns
+        self._timers: Timers = timers or _LoopTimers()
+        self._timer: asyncio.TimerHandle | None = None
+        self._dispatch_due = False
+        self._counters = ExecutionCounters()
+        self._executions = 0
+        self._open: set[OpenRequest] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+        self._changed = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name} queued={len(self._queue)} open={len(self._open)}>"
+
+    @property
+    def signature(self) -> ModelSignature:
+        """What the model says of itself."""
+        return self._signature
+
+    @property
+    def sink(self) -> None:
+        """None: requests come through `execute`."""
+        return
+
+    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
+        """Run one request; see Executor.execute."""
+        waiting = self._accept(request)
+        try:
+            result = await waiting.open.next()
+        finally:
+            self._leave(waiting)
+        if result is None:
+            raise ServeError(StatusCode.INTERNAL, f"model '{self._name}' sent no response to the request")
+        return result
+
+    async def stream(self, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
+        """Yield the results of one request; see Executor.stream."""
+        waiting = self._accept(request)
+        try:
+            while (result := await waiting.open.next()) is not None:
+                yield result
+        finally:
+            self._leave(waiting)
+
+    def statistics(self) -> ModelStatistics:
+        """Return a consistent snapshot of the counters."""
+        return self._counters.snapshot(len(self._queue))
+
+    async def close(self) -> None:
+        """Refuse new requests, complete the accepted ones, close the instances. Idempotent."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        self._is_stopping = True
+        self._dispatch()
+        while self._open or self._running:
+            self._changed.clear()
+            await self._changed.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*(runner.close() for runner in self._runners))
+
+    def _accept(self, request: ExecuteRequest) -> Waiting:
+        if self._is_stopping:
+            raise ServeError(
+                StatusCode.UNAVAILABLE,
+                "Server is stopping, scheduler for model has stopped accepting new inference requests",
+            )
+        try:
+            waiting = self._queue.push(OpenRequest(request, self._now_ns))
+        except ServeError:
+            self._counters.refused()
+            raise
+        self._open.add(waiting.open)
+        self._dispatch_soon()
+        return waiting
+
+    def _leave(self, waiting: Waiting) -> None:
+        """Drop what the caller does not wait for any more; a request that runs is only told."""
+        if waiting.open.is_finished:
+            return
+        if self._queue.remove(waiting):
+            self._drop(waiting, "cancelled", ServeError(StatusCode.CANCELLED, ""))
+            self._dispatch_soon()
+        else:
+            waiting.open.cancel()
+
+    def _drop(self, waiting: Waiting, reason: str, error: ServeError) -> None:
+        """Answer a request that was taken out of the queue."""
+        self._open.discard(waiting.open)
+        self._counters.failed(reason, self._now_ns() - waiting.open.arrival_ns)
+        waiting.open.finish(error)
+        self._changed.set()
+
+    def _dispatch_soon(self) -> None:
+        """Dispatch once the loop has taken what else has arrived: it may share the batch."""
+        if not self._dispatch_due:
+            self._dispatch_due = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._dispatch_due = False
+        now_ns = self._now_ns()
+        for waiting in self._queue.expire(now_ns):
+            self._drop(waiting, "rejected", ServeError(StatusCode.UNAVAILABLE, "Request timeout expired"))
+        wake_at_ns: int | None = None
+        while self._idle and (leading := self._queue.leading(self._lookahead)):
+            arrivals = [(each.rows, each.open.arrival_ns, each.row_shape) for each in leading]
+            take, wake_at_ns = self._policy.decide(now_ns, arrivals, 0, False, self._is_stopping)
+            if take == 0:
+                break
+            self._start(leading[:take], now_ns)
+        self._wake_at(
+            min((each for each in (wake_at_ns, self._queue.next_expiry_ns) if each is not None), default=None)
+        )
+
+    def _wake_at(self, instant_ns: int | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if instant_ns is None else self._timers.call_at(instant_ns, self._dispatch)
+
+    def _start(self, batch: Sequence[Waiting], now_ns: int) -> None:
+        self._executions += 1
+        execution = Execution(
+            batch_id=self._executions, batch_rows=sum(waiting.rows for waiting in batch), start_ns=now_ns
+        )
+        for waiting in batch:
+            self._queue.remove(waiting)
+            waiting.open.execution = execution
+            waiting.open.when_finished(self._finished)
+        task = asyncio.create_task(self._run(self._idle.popleft(), [waiting.open for waiting in batch], execution))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _run(self, instance: int, batch: Sequence[OpenRequest], execution: Execution) -> None:
+        failure: ServeError | None = None
+        try:
+            await self._runners[instance].run(batch, execution)
+        except ServeError as error:
+            failure = error
+        except Exception:
+            # Whatever one batch does to its instance, the others are served; the details are for the log alone.
+            _log.exception("unexpected error while model '%s' ran a batch", self._name)
+            failure = ServeError(StatusCode.INTERNAL, f"model '{self._name}' failed, see the server's log")
+        if failure is None:
+            self._counters.executed(execution.batch_rows, _stages(execution, self._now_ns()))
+        else:
+            for each in batch:
+                each.finish(failure)
+        self._idle.append(instance)
+        self._running.discard(asyncio.current_task())
+        self._changed.set()
+        self._dispatch()
+
+    def _finished(self, open_request: OpenRequest, error: ServeError | None) -> None:
+        execution = open_request.execution
+        assert execution is not None, "a request without an execution was dropped, not finished"
+        self._open.discard(open_request)
+        self._changed.set()
+        now_ns = self._now_ns()
+        total_ns = now_ns - open_request.arrival_ns
+        if self._counts_responses:
+            self._count_responses(open_request, execution, error, now_ns)
+        if error is not None and not isinstance(error, AnsweredError):
+            self._counters.failed("backend", total_ns)
+            return
+        self._counters.succeeded(
+            open_request.request.rows,
+            total_ns=total_ns,
+            queue_ns=execution.start_ns - open_request.arrival_ns,
+            stages=_stages(execution, now_ns),
+        )
+
+    def _count_responses(
+        self, open_request: OpenRequest, execution: Execution, error: ServeError | None, now_ns: int
+    ) -> None:
+        """Count the responses of a finished request, by their places, and what ended it."""
+        previous_ns = execution.start_ns
+        for index, sent_ns in enumerate(open_request.sent_ns):
+            self._counters.responded(
+                index,
+                infer_ns=sent_ns - previous_ns,
+                total_ns=sent_ns - open_request.arrival_ns,
+                outcome="success",
+            )
+            previous_ns = sent_ns
+        self._counters.responded(
+            len(open_request.sent_ns),
+            infer_ns=0,
+            total_ns=now_ns - open_request.arrival_ns,
+            outcome="empty" if error is None else "fail",
+        )
+
+
+class ScheduledExecutor(StreamingExecutor):
+    """An Executor over instances that answer whole batches."""
+
+    def __init__(
+        self,
+        name: str,
+        signature: ModelSignature,
+        options: SchedulingOptions,
+        runners: Sequence[BatchRunner],
+        *,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        timers: Timers | None = None,
+    ) -> None:
+        answering = [_Answering(name, runner) for runner in runners]
+        super().__init__(name, signature, options, answering, now_ns=now_ns, timers=timers)
+
+
+class _Answering:
+    """Answers the requests of a batch with what a BatchRunner returns."""
+
+    def __init__(self, name: str, runner: BatchRunner) -> None:
+        self._name = name
+        self._runner = runner
+
+    async def run(self, batch: Sequence[OpenRequest], execution: Execution) -> None:
+        answers = await self._runner.run([each.request for each in batch], execution)
+        if len(answers) != len(batch):
+            raise ServeError(
+                StatusCode.INTERNAL,
+                f"model '{self._name}' returned {len(answers)} answers to a batch of {len(batch)} requests",
+            )
+        for each, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, ServeError):
+                each.finish(answer)
+            else:
+                each.send(answer)
+                each.finish()
+
+    async def close(self) -> None:
+        await self._runner.close()
+
+
+def _stages(execution: Execution, now_ns: int) -> Stages:
+    gathered_ns = execution.gathered_ns or execution.start_ns
+    executed_ns = execution.executed_ns or now_ns
+    return Stages(gathered_ns - execution.start_ns, executed_ns - gathered_ns, now_ns - executed_ns)

@@ -1,0 +1,542 @@
+"""The Python-side scheduler with runners that are told when to end, on a clock that stands still until it is moved."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.config.scheduling import QueuePolicy, SchedulingOptions, scheduling_options
+from npuserve.core.dtype import Dtype
+from npuserve.core.errors import ServeError
+from npuserve.core.execution import ExecuteRequest, ExecuteResult
+from npuserve.core.request import ParameterValue
+from npuserve.core.signature import ModelSignature
+from npuserve.core.status import StatusCode
+from npuserve.core.tensor import Tensor
+from npuserve.execution.open_request import OpenRequest
+from npuserve.execution.scheduling import AnsweredError, Execution, ScheduledExecutor, StreamingExecutor
+
+MS = 1_000_000
+SIGNATURE = ModelSignature((), (), ())
+
+
+class FakeClock:
+    """The executor's clock and timers: time passes only in `advance`."""
+
+    def __init__(self) -> None:
+        self.now = 1_000 * MS
+        self._numbers = itertools.count()
+        self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def call_at(self, instant_ns: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        loop = asyncio.get_running_loop()
+        handle = asyncio.TimerHandle(0, callback, (), loop)
+        heapq.heappush(self._timers, (instant_ns, next(self._numbers), handle))
+        return handle
+
+    async def advance(self, ns: int) -> None:
+        self.now += ns
+        while self._timers and self._timers[0][0] <= self.now:
+            handle = heapq.heappop(self._timers)[2]
+            if not handle.cancelled():
+                handle._run()
+        await settle()
+
+
+async def settle() -> None:
+    """Let everything run that is ready, and what becomes ready by that."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Running:
+    """A batch on an instance, until the test ends it."""
+
+    requests: list[ExecuteRequest]
+    execution: Execution
+    ended: asyncio.Future[list[ExecuteResult | ServeError]]
+
+    @property
+    def rows(self) -> int:
+        return sum(request.rows for request in self.requests)
+
+    async def end(self, *answers: ExecuteResult | ServeError) -> None:
+        self.ended.set_result(list(answers) or [ExecuteResult(outputs=()) for _ in self.requests])
+        await settle()
+
+    async def fail(self, error: Exception) -> None:
+        self.ended.set_exception(error)
+        await settle()
+
+
+@dataclass
+class Instance:
+    """A BatchRunner that does what the test says."""
+
+    running: list[Running] = field(default_factory=list)
+    is_closed: bool = False
+
+    async def run(self, batch: Sequence[ExecuteRequest], execution: Execution) -> Sequence[ExecuteResult | ServeError]:
+        running = Running(list(batch), execution, asyncio.get_running_loop().create_future())
+        self.running.append(running)
+        return await running.ended
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class Scene:
+    """An executor over instances, and what was asked of it."""
+
+    def __init__(self, options: SchedulingOptions, instances: int = 1) -> None:
+        self.clock = FakeClock()
+        self.instances = [Instance() for _ in range(instances)]
+        self.executor = ScheduledExecutor(
+            "M", SIGNATURE, options, self.instances, now_ns=self.clock.now_ns, timers=self.clock
+        )
+        self.asked: list[asyncio.Task[ExecuteResult]] = []
+
+    async def ask(self, count: int = 1, *, rows: int = 1, name: str = "", **more: object) -> None:
+        """Send requests that arrive together."""
+        for _ in range(count):
+            self.asked.append(asyncio.create_task(self.executor.execute(request(rows, name, **more))))
+        await settle()
+
+    @property
+    def batches(self) -> list[Running]:
+        return [running for instance in self.instances for running in instance.running]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [running.rows for running in self.batches]
+
+    async def end_all(self) -> None:
+        """End every batch that runs, until nothing runs any more."""
+        while running := [each for each in self.batches if not each.ended.done()]:
+            for each in running:
+                await each.end()
+
+    async def error(self, index: int = 0) -> ServeError:
+        with pytest.raises(ServeError) as caught:
+            await self.asked[index]
+        return caught.value
+
+
+def request(rows: int = 1, name: str = "", **parameters: object) -> ExecuteRequest:
+    shape = parameters.pop("shape", (2,))
+    assert isinstance(shape, tuple)
+    inputs = parameters.pop("inputs", ("I",))
+    assert isinstance(inputs, tuple)
+    given: dict[str, ParameterValue] = {
+        key: value for key, value in parameters.items() if isinstance(value, bool | int | float | str)
+    }
+    tensors = [Tensor(each, Dtype.FP32, (rows, *shape), b"") for each in inputs]
+    return ExecuteRequest(inputs=tensors, rows=rows, id=name, parameters=given)
+
+
+def dynamic(**changes: object) -> SchedulingOptions:
+    options: dict[str, object] = {"max_batch_size": 8, "dynamic_batching": True, "preferred_batch_sizes": (8,)}
+    return SchedulingOptions(**{**options, **changes})  # type: ignore[arg-type]  # each test names its own fields
+
+
+async def test_without_dynamic_batching_each_request_is_an_execution_of_its_own() -> None:
+    scene = Scene(SchedulingOptions(max_batch_size=8))
+    await scene.ask(3, rows=2)
+    await scene.end_all()
+    assert scene.sizes == [2, 2, 2]
+
+
+async def test_requests_that_arrive_while_the_instance_is_busy_share_batches_of_the_largest_size() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(1)
+    await scene.ask(19)
+    await scene.end_all()
+    assert scene.sizes == [1, 8, 8, 3]
+
+
+async def test_preferred_sizes_are_kept_and_the_rest_goes_as_it_is_without_a_delay() -> None:
+    scene = Scene(dynamic(preferred_batch_sizes=(4,)))
+    await scene.ask(1)
+    await scene.ask(7)
+    await scene.end_all()
+    assert scene.sizes == [1, 4, 3]
+
+
+async def test_a_batch_waits_for_its_delay_and_goes_when_it_is_over() -> None:
+    scene = Scene(dynamic(max_queue_delay_us=100_000))
+    await scene.ask(3)
+    await scene.clock.advance(99 * MS)
+    assert scene.sizes == []
+    await scene.clock.advance(1 * MS)
+    assert scene.sizes == [3]
+
+
+async def test_a_full_batch_does_not_wait_for_its_delay() -> None:
+    scene = Scene(dynamic(max_queue_delay_us=100_000))
+    await scene.ask(9)
+    assert scene.sizes == [8]
+    await scene.clock.advance(100 * MS)
+    await scene.end_all()
+    assert scene.sizes == [8, 1]
+
+
+async def test_instances_run_at_the_same_time_and_each_one_batch_only() -> None:
+    scene = Scene(SchedulingOptions(), instances=2)
+    await scene.ask(3)
+    assert [len(instance.running) for instance in scene.instances] == [1, 1]
+    await scene.instances[1].running[0].end()
+    assert [len(instance.running) for instance in scene.instances] == [1, 2]
+
+
+async def test_only_equal_shapes_of_variable_inputs_share_a_batch() -> None:
+    scene = Scene(dynamic(variable_inputs=frozenset({"I"})))
+    await scene.ask(1)
+    await scene.ask(2, shape=(5,))
+    await scene.ask(1, shape=(6,))
+    await scene.ask(1, shape=(5,))
+    await scene.end_all()
+    assert scene.sizes == [1, 2, 1, 1]
+
+
+async def test_shapes_of_fixed_inputs_are_not_compared() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(1)
+    await scene.ask(1, shape=(5,))
+    await scene.ask(1, shape=(6,))
+    await scene.end_all()
+    assert scene.sizes == [1, 2]
+
+
+async def test_requests_with_other_optional_inputs_do_not_share_a_batch() -> None:
+    scene = Scene(dynamic(optional_inputs=("J",)))
+    await scene.ask(1)
+    await scene.ask(2)
+    await scene.ask(2, inputs=("I", "J"))
+    await scene.end_all()
+    assert scene.sizes == [1, 2, 2]
+
+
+async def test_each_request_gets_its_own_answer_with_the_instants_of_its_batch() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(2)
+    running = scene.batches[0]
+    scene.clock.now += 3 * MS
+    running.execution.gathered_ns = scene.clock.now
+    scene.clock.now += 5 * MS
+    running.execution.executed_ns = scene.clock.now
+    scene.clock.now += 7 * MS
+    await running.end(ExecuteResult(outputs=(), parameters={"n": 1}), ExecuteResult(outputs=(), parameters={"n": 2}))
+    results = [await task for task in scene.asked]
+    assert [result.parameters for result in results] == [{"n": 1}, {"n": 2}]
+    timing = results[1].timing
+    assert timing is not None
+    assert (timing.batch_id, timing.batch_rows) == (1, 2)
+    assert timing.gathered_ns - timing.start_ns == 3 * MS
+    assert timing.execute_end_ns - timing.gathered_ns == 5 * MS
+    assert timing.scattered_ns - timing.d2h_end_ns == 7 * MS
+
+
+async def test_statistics_charge_each_request_with_its_whole_batch() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(1)
+    await scene.ask(2, rows=2)
+    scene.clock.now += 10 * MS
+    assert scene.executor.statistics().pending == 2
+    await scene.batches[0].end()
+    running = scene.batches[1]
+    running.execution.gathered_ns = scene.clock.now
+    scene.clock.now += 5 * MS
+    running.execution.executed_ns = scene.clock.now
+    await running.end()
+    statistics = scene.executor.statistics()
+    assert (statistics.inference_count, statistics.execution_count, statistics.pending) == (5, 2, 0)
+    assert (statistics.success.count, statistics.success.ns) == (3, (10 + 15 + 15) * MS)
+    assert (statistics.queue.count, statistics.queue.ns) == (3, 20 * MS)
+    assert (statistics.compute_infer.count, statistics.compute_infer.ns) == (3, (10 + 5 + 5) * MS)
+    assert [(each.batch_size, each.compute_infer.count) for each in statistics.batches] == [(1, 1), (4, 1)]
+    assert statistics.last_inference_ms > 0
+    assert statistics.fail.count == 0
+
+
+async def test_an_error_of_one_request_is_its_own_and_counts_as_a_failure_of_the_backend() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(2)
+    await scene.batches[0].end(ServeError(StatusCode.INVALID_ARGUMENT, "no"), ExecuteResult(outputs=()))
+    assert (await scene.error(0)).status is StatusCode.INVALID_ARGUMENT
+    await scene.asked[1]
+    statistics = scene.executor.statistics()
+    assert (statistics.success.count, statistics.fail.count, statistics.failures.backend) == (1, 1, 1)
+    assert (statistics.inference_count, statistics.execution_count) == (1, 1)
+
+
+async def test_an_error_that_the_model_answers_counts_as_a_success() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(1)
+    await scene.batches[0].end(AnsweredError(StatusCode.INTERNAL, "model says no"))
+    assert (await scene.error()).message == "model says no"
+    statistics = scene.executor.statistics()
+    assert (statistics.success.count, statistics.fail.count, statistics.inference_count) == (1, 0, 1)
+
+
+async def test_a_batch_that_fails_answers_all_its_requests_and_the_instance_goes_on() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(2)
+    await scene.batches[0].fail(ServeError(StatusCode.INTERNAL, "broken"))
+    assert [(await scene.error(0)).message, (await scene.error(1)).message] == ["broken", "broken"]
+    await scene.ask(1)
+    await scene.end_all()
+    await scene.asked[2]
+    statistics = scene.executor.statistics()
+    assert (statistics.fail.count, statistics.failures.backend, statistics.execution_count) == (2, 2, 1)
+
+
+async def test_an_unexpected_error_reaches_no_client_in_its_own_words(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(dynamic())
+    await scene.ask(1)
+    await scene.batches[0].fail(KeyError("secret"))
+    error = await scene.error()
+    assert error.status is StatusCode.INTERNAL
+    assert "secret" not in error.message
+    assert "secret" in caplog.text
+
+
+async def test_a_runner_that_answers_another_number_of_requests_fails_the_batch() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(2)
+    await scene.batches[0].end(ExecuteResult(outputs=()))
+    assert (await scene.error(0)).message == "model 'M' returned 1 answers to a batch of 2 requests"
+    await scene.error(1)
+
+
+async def test_a_full_queue_refuses_and_counts_it_as_rejected_only() -> None:
+    scene = Scene(dynamic(default_policy=QueuePolicy(max_size=2)))
+    await scene.ask(1)
+    await scene.ask(3)
+    error = await scene.error(3)
+    assert (error.status, error.message) == (StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+    await scene.end_all()
+    statistics = scene.executor.statistics()
+    assert (statistics.success.count, statistics.fail.count, statistics.failures.rejected) == (3, 0, 1)
+
+
+async def test_a_cancelled_request_leaves_the_queue_and_counts_as_cancelled() -> None:
+    scene = Scene(dynamic())
+    await scene.ask(3)
+    scene.asked[0].cancel()
+    await scene.ask(2, name="queued")
+    scene.asked[3].cancel()
+    await settle()
+    assert scene.executor.statistics().pending == 1
+    await scene.end_all()
+    assert scene.sizes == [3, 1]
+    statistics = scene.executor.statistics()
+    # The one that was cancelled while it ran ran to its end.
+    assert (statistics.success.count, statistics.fail.count, statistics.failures.cancelled) == (4, 1, 1)
+
+
+async def test_what_stands_behind_a_cancelled_request_may_run_at_once() -> None:
+    scene = Scene(dynamic(max_queue_delay_us=100_000, variable_inputs=frozenset({"I"})))
+    await scene.ask(4, shape=(5,))
+    await scene.ask(1, shape=(6,))
+    assert scene.sizes == [4]
+    await scene.end_all()
+    scene.asked[4].cancel()
+    await scene.ask(8, shape=(5,))
+    assert scene.sizes == [4, 8]
+
+
+async def test_a_request_that_waits_too_long_is_refused_and_counted_as_rejected() -> None:
+    scene = Scene(dynamic(default_policy=QueuePolicy(timeout_us=100_000)))
+    await scene.ask(1)
+    await scene.ask(1)
+    await scene.clock.advance(99 * MS)
+    assert not scene.asked[1].done()
+    await scene.clock.advance(1 * MS)
+    error = await scene.error(1)
+    assert (error.status, error.message) == (StatusCode.UNAVAILABLE, "Request timeout expired")
+    statistics = scene.executor.statistics()
+    assert (statistics.fail.count, statistics.failures.rejected) == (1, 1)
+    await scene.end_all()
+    await scene.asked[0]
+
+
+async def test_a_request_may_shorten_its_timeout_where_the_policy_allows_it_and_never_lengthen_it() -> None:
+    scene = Scene(dynamic(default_policy=QueuePolicy(timeout_us=100_000, allows_override=True)))
+    await scene.ask(1)
+    await scene.ask(1, timeout=10_000)
+    await scene.ask(1, timeout=900_000)
+    await scene.clock.advance(10 * MS)
+    assert [task.done() for task in scene.asked] == [False, True, False]
+    await scene.clock.advance(90 * MS)
+    assert [task.done() for task in scene.asked] == [False, True, True]
+    await scene.error(1)
+    await scene.error(2)
+
+
+async def test_delayed_requests_go_last_and_do_not_time_out_again() -> None:
+    scene = Scene(SchedulingOptions(default_policy=QueuePolicy(timeout_us=50_000, delays=True)))
+    await scene.ask(1, name="first")
+    await scene.ask(1, name="late")
+    await scene.clock.advance(50 * MS)
+    await scene.ask(1, name="in time")
+    await scene.end_all()
+    assert [running.requests[0].id for running in scene.batches] == ["first", "in time", "late"]
+
+
+async def test_urgent_requests_go_first_and_others_take_the_default_level() -> None:
+    scene = Scene(SchedulingOptions(levels=3, default_level=2))
+    await scene.ask(1, name="running")
+    await scene.ask(1, name="last", priority=3)
+    await scene.ask(1, name="default")
+    await scene.ask(1, name="out of range", priority=9)
+    await scene.ask(1, name="urgent", priority=1)
+    await scene.end_all()
+    order = [running.requests[0].id for running in scene.batches]
+    assert order == ["running", "urgent", "default", "out of range", "last"]
+
+
+async def test_each_level_has_its_own_queue_size() -> None:
+    options = SchedulingOptions(levels=2, default_level=2, policies={2: QueuePolicy(max_size=1)})
+    scene = Scene(options)
+    await scene.ask(1)
+    await scene.ask(2, priority=2)
+    await scene.ask(2, priority=1)
+    assert (await scene.error(2)).message == "Exceeds maximum queue size"
+    await scene.end_all()
+    assert len(scene.batches) == 4
+
+
+async def test_close_completes_what_was_accepted_and_refuses_what_comes_then() -> None:
+    scene = Scene(dynamic(max_queue_delay_us=10_000_000))
+    await scene.ask(8)
+    await scene.ask(2)
+    closing = asyncio.create_task(scene.executor.close())
+    await settle()
+    error = (await asyncio.gather(scene.executor.execute(request()), return_exceptions=True))[0]
+    assert isinstance(error, ServeError)
+    assert error.status is StatusCode.UNAVAILABLE
+    assert error.message == "Server is stopping, scheduler for model has stopped accepting new inference requests"
+    assert not closing.done()
+    await scene.end_all()
+    await closing
+    # The second batch did not wait for its delay.
+    assert scene.sizes == [8, 2]
+    assert scene.instances[0].is_closed
+    await scene.executor.close()
+
+
+async def test_close_of_a_model_without_requests_returns() -> None:
+    scene = Scene(dynamic(), instances=2)
+    await scene.executor.close()
+    assert all(instance.is_closed for instance in scene.instances)
+
+
+class StreamingInstance:
+    """An OpenRunner that gives its requests to the test and is free at once."""
+
+    def __init__(self) -> None:
+        self.taken: list[OpenRequest] = []
+
+    async def run(self, batch: Sequence[OpenRequest], execution: Execution) -> None:
+        self.taken += batch
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_stream_yields_results_as_they_come_and_ends_with_the_request() -> None:
+    instance, clock = StreamingInstance(), FakeClock()
+    executor = StreamingExecutor(
+        "M", SIGNATURE, SchedulingOptions(), [instance], counts_responses=True, now_ns=clock.now_ns, timers=clock
+    )
+    stream = executor.stream(request())
+    first = asyncio.ensure_future(anext(stream))
+    await settle()
+    instance.taken[0].send(ExecuteResult(outputs=(), parameters={"n": 1}))
+    assert (await first).parameters == {"n": 1}
+    instance.taken[0].send(ExecuteResult(outputs=(), parameters={"n": 2}))
+    instance.taken[0].finish()
+    assert [result.parameters async for result in stream] == [{"n": 2}]
+    statistics = executor.statistics()
+    assert (statistics.success.count, statistics.execution_count) == (1, 1)
+    assert [each.success.count for each in statistics.responses] == [1, 1, 0]
+    assert [each.empty_response.count for each in statistics.responses] == [0, 0, 1]
+    await executor.close()
+
+
+async def test_an_error_ends_a_stream_after_the_results_before_it() -> None:
+    instance = StreamingInstance()
+    executor = StreamingExecutor("M", SIGNATURE, SchedulingOptions(), [instance])
+    stream = executor.stream(request())
+    first = asyncio.ensure_future(anext(stream))
+    await settle()
+    instance.taken[0].send(ExecuteResult(outputs=()))
+    instance.taken[0].finish(ServeError(StatusCode.INTERNAL, "broken"))
+    await first
+    with pytest.raises(ServeError, match="broken"):
+        await anext(stream)
+    await executor.close()
+
+
+async def test_closing_a_stream_tells_the_instance_and_close_waits_until_it_has_finished() -> None:
+    instance = StreamingInstance()
+    executor = StreamingExecutor("M", SIGNATURE, SchedulingOptions(), [instance])
+    stream = executor.stream(request())
+    first = asyncio.ensure_future(anext(stream))
+    await settle()
+    told: list[bool] = []
+    taken = instance.taken[0]
+    taken.when_cancelled(lambda: told.append(True))
+    first.cancel()
+    await settle()
+    assert told == [True]
+    assert taken.is_cancelled
+    closing = asyncio.create_task(executor.close())
+    await settle()
+    assert not closing.done()
+    taken.finish()
+    await closing
+
+
+async def test_a_unary_request_that_ends_without_a_result_is_an_error() -> None:
+    instance = StreamingInstance()
+    executor = StreamingExecutor("M", SIGNATURE, SchedulingOptions(), [instance])
+    asked = asyncio.create_task(executor.execute(request()))
+    await settle()
+    instance.taken[0].finish()
+    with pytest.raises(ServeError, match="sent no response"):
+        await asked
+    await executor.close()
+
+
+def test_options_are_what_the_config_says() -> None:
+    config = ModelConfig(name="M", max_batch_size=8)
+    config.input.add(name="A", dims=[-1])
+    config.input.add(name="B", dims=[3], optional=True)
+    config.input.add(name="C", dims=[-1], allow_ragged_batch=True)
+    batching = config.dynamic_batching
+    batching.preferred_batch_size[:] = [4, 8]
+    batching.max_queue_delay_microseconds = 7
+    batching.priority_levels = 2
+    batching.default_priority_level = 2
+    batching.default_queue_policy.max_queue_size = 5
+    batching.priority_queue_policy[1].default_timeout_microseconds = 9
+    assert scheduling_options(config) == SchedulingOptions(
+        max_batch_size=8,
+        dynamic_batching=True,
+        preferred_batch_sizes=(4, 8),
+        max_queue_delay_us=7,
+        levels=2,
+        default_level=2,
+        default_policy=QueuePolicy(max_size=5),
+        policies={1: QueuePolicy(timeout_us=9)},
+        variable_inputs=frozenset({"A"}),
+        optional_inputs=("B",),
+    )
