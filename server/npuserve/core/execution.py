@@ -35,8 +35,10 @@ class ExecuteResult:
     """What a model answers: outputs in the signature's order, cut to the request's own rows and lengths.
 
     parameters: what the model attaches to its response. timing: None if the executor keeps none.
+    is_final: of a decoupled model, whether it knows that no result of the request follows.
     """
 
     outputs: Sequence[Tensor]
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     timing: RequestTiming | None = None
+    is_final: bool = False

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from npuserve.core.dtype import Dtype
 from npuserve.core.tensor import Tensor
+from npuserve.core.timing import RequestTiming
 
 ParameterValue = bool | int | float | str
 """A request's or response's parameter, as the protocols carry it."""
@@ -42,6 +43,8 @@ class InferenceRequest:
 
     version: the version's text, "" for the highest that is ready. outputs: empty for all of the model's.
     deadline: the instant of `time.monotonic()` after which nobody waits for the answer; None if there is none.
+    front_end: `grpc` or `http`; "" for requests that arise within the server. trace_parent: the client's W3C
+    `traceparent` header, "" if there was none.
     """
 
     model: str
@@ -51,6 +54,8 @@ class InferenceRequest:
     inputs: Sequence[GivenTensor] = ()
     outputs: Sequence[RequestedOutput] = ()
     deadline: float | None = None
+    front_end: str = ""
+    trace_parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class InferenceResponse:
 
     outputs: in the model's order, those that were asked for. One that went to its `destination` has empty data.
     is_final: whether it is the last one of its request. A decoupled model's last may have no outputs at all.
+    timing: of the execution that answered; None if the executor keeps none.
     """
 
     model: str
@@ -67,3 +73,4 @@ class InferenceResponse:
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     outputs: Sequence[Tensor] = ()
     is_final: bool = True
+    timing: RequestTiming | None = None

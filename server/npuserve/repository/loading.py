@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
@@ -18,6 +18,7 @@ from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
 from npuserve.execution.backend import Backend
 from npuserve.execution.executor import Executor
+from npuserve.repository.labels import Labels, read_labels
 from npuserve.repository.scan import ModelDirectory
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class LoadedModel:
     config: ModelConfig
     signature: ModelSignature
     executor: Executor
+    labels: Labels = field(default_factory=dict)
 
 
 class ModelLoader:
@@ -74,7 +76,8 @@ class ModelLoader:
         path = directory.version_path(version)
         if backend.needs_model_file:
             path /= config.default_model_filename
-        await asyncio.to_thread(_require_files, directory, path, config, is_file=backend.needs_model_file)
+        await asyncio.to_thread(_require_version, directory, path, is_file=backend.needs_model_file)
+        labels = await asyncio.to_thread(read_labels, directory.path, config)
         device_count = await backend.device_count()
         signature = await backend.describe(path, config)
         complete = complete_model_config(
@@ -87,7 +90,7 @@ class ModelLoader:
         if ignored := settings_without_effect(complete):
             _log.warning("model '%s': accepted, but without effect: %s", directory.name, ", ".join(ignored))
         executor = await backend.load(path, complete, signature)
-        return LoadedModel(directory.name, version, complete, signature, executor)
+        return LoadedModel(directory.name, version, complete, signature, executor, labels)
 
     async def close(self) -> None:
         """Close the backends. Every executor must be closed. Raises ExceptionGroup after all if some failed to."""
@@ -96,13 +99,7 @@ class ModelLoader:
             raise ExceptionGroup("some backends failed to close", errors)
 
 
-def _require_files(directory: ModelDirectory, path: Path, config: ModelConfig, *, is_file: bool) -> None:
-    """Raise ServeError unless the version, a file or a folder, and the label files are there."""
+def _require_version(directory: ModelDirectory, path: Path, *, is_file: bool) -> None:
+    """Raise ServeError unless the version, a file or a folder, is there."""
     if not (path.is_file() if is_file else path.is_dir()):
         raise ServeError(StatusCode.UNAVAILABLE, f"unable to find '{path}' for model '{directory.name}'")
-    for output in config.output:
-        labels = directory.path / output.label_filename
-        if output.label_filename and not labels.is_file():
-            raise ServeError(
-                StatusCode.INTERNAL, f"failed to open text file for read {labels}: No such file or directory"
-            )
