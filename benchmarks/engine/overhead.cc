@@ -36,7 +36,7 @@ class Answer final : public core::Completion {
   core::Status receive(std::span<const core::OutputView> outputs) noexcept override {
     return outputs.size() == 1 ? core::Status{} : core::Status{core::StatusCode::kInternal, "not one output"};
   }
-  void complete(core::Status status) noexcept override {
+  void complete(core::Status status, const core::Timing& /*timing*/) noexcept override {
     if (!status.ok()) {
       std::fprintf(stderr, "%s\n", status.message().c_str());
       std::abort();

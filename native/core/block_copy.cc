@@ -12,9 +12,10 @@ size_t bytes_of(std::span<const int64_t> shape, size_t element_bytes) {
   return bytes;
 }
 
-// memcpy and memset with a null pointer are undefined even for no bytes, and an empty tensor may have one.
+// memmove and memset with a null pointer are undefined even for no bytes, and an empty tensor may have one. Not memcpy:
+// a client that shares memory may let an output overlap the input that it copies.
 void copy_bytes(std::byte* to, const std::byte* from, size_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
+  if (bytes > 0) std::memmove(to, from, bytes);
 }
 
 void zero_bytes(std::byte* to, size_t bytes) {

@@ -5,6 +5,7 @@
 
 #include "core/status.h"
 #include "core/tensor_view.h"
+#include "core/timing.h"
 
 namespace npuserve::core {
 
@@ -18,8 +19,8 @@ class Completion {
   virtual Status receive(std::span<const OutputView> outputs) noexcept = 0;
 
   // The answer is final and the statistics count it; the lent inputs are free again. Called exactly once. Must not
-  // block.
-  virtual void complete(Status status) noexcept = 0;
+  // block. timing: of the execution, if there was one.
+  virtual void complete(Status status, const Timing& timing) noexcept = 0;
 };
 
 }  // namespace npuserve::core

@@ -31,6 +31,10 @@ class Executor {
   // Whether a batch has ended when launch() returns, so that wait() never blocks. Constant.
   virtual bool is_synchronous() const { return false; }
 
+  // Whether output i of a batch is its input i: such an executor is never launched, and the requests' own inputs are
+  // delivered. REQUIRES: is_synchronous(). Constant.
+  virtual bool is_transparent() const { return false; }
+
   // Makes the calling thread one that may launch, wait and settle.
   virtual core::Status attach() noexcept = 0;
 

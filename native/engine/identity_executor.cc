@@ -64,7 +64,7 @@ core::Signature identity_signature(const std::vector<IdentityTensor>& tensors, i
 IdentityExecutor::IdentityExecutor(core::Signature signature, size_t slots, int64_t execute_delay_ns)
     : signature_(std::move(signature)), execute_delay_ns_(execute_delay_ns) {
   slots_.reserve(slots);
-  for (size_t i = 0; i < slots; ++i) slots_.push_back(make_slot());
+  for (size_t i = 0; i < slots; ++i) slots_.push_back(is_transparent() ? Slot{} : make_slot());
 }
 
 // The largest gear is the last. Its vectors keep their memory when the slot moves, so the spans stay right.
@@ -86,17 +86,13 @@ size_t IdentityExecutor::bytes_of(size_t tensor, size_t gear) const {
 core::Status IdentityExecutor::launch(size_t slot, size_t gear) noexcept {
   Slot& launched = slots_[slot];
   launched.gear = gear;
-  if (is_synchronous()) {
-    copy(launched);
-  } else {
-    launched.ends_ns = std::max(core::steady_now_ns(), free_ns_.load()) + execute_delay_ns_;
-    free_ns_ = launched.ends_ns;
-  }
+  launched.ends_ns = std::max(core::steady_now_ns(), free_ns_.load()) + execute_delay_ns_;
+  free_ns_ = launched.ends_ns;
   return {};
 }
 
 core::Status IdentityExecutor::wait(size_t slot) noexcept {
-  if (is_synchronous()) return {};
+  if (is_transparent()) return {};
   sleep_until(slots_[slot].ends_ns);
   copy(slots_[slot]);
   return {};

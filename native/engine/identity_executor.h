@@ -1,5 +1,6 @@
 // The executor that computes nothing: output i is a copy of input i, in host memory, after a set time. For measuring
-// and testing what is around a model.
+// and testing what is around a model. Where that time is 0 the requests' inputs are their outputs, and it has no
+// memory of its own.
 #pragma once
 
 #include <atomic>
@@ -31,7 +32,7 @@ core::Signature identity_signature(const std::vector<IdentityTensor>& tensors, i
 class IdentityExecutor final : public Executor {
  public:
   // execute_delay_ns: what an execution takes, like a device's: executions run one after another, while launch()
-  // returns at once. If that is 0, the executor is synchronous. REQUIRES: a signature of identity_signature(); slots >=
+  // returns at once. If that is 0, the executor is transparent. REQUIRES: a signature of identity_signature(); slots >=
   // 1; execute_delay_ns >= 0.
   IdentityExecutor(core::Signature signature, size_t slots, int64_t execute_delay_ns);
 
@@ -40,6 +41,7 @@ class IdentityExecutor final : public Executor {
   const SlotBuffers& buffers(size_t slot) const override { return slots_[slot].host; }
 
   bool is_synchronous() const override { return execute_delay_ns_ == 0; }
+  bool is_transparent() const override { return is_synchronous(); }
   core::Status attach() noexcept override { return {}; }
   core::Status launch(size_t slot, size_t gear) noexcept override;
   core::Status wait(size_t slot) noexcept override;

@@ -76,8 +76,9 @@ core::Status Instance::enqueue(Flight& flight) {
   const std::optional<size_t> gear = gears_.choose(flight.batch.rows(), requests.front().inputs);
   if (!gear) return {core::StatusCode::kInternal, gears_.refusal(flight.batch.rows(), requests.front().inputs)};
   flight.gear = *gear;
-  layout_.gather(requests, *gear, executor_->buffers(flight.batch.slot));
-  if (executor_->is_synchronous()) flight.timing.launched_ns = core::steady_now_ns();
+  if (!executor_->is_transparent()) layout_.gather(requests, *gear, executor_->buffers(flight.batch.slot));
+  flight.timing.gathered_ns = flight.timing.launched_ns = core::steady_now_ns();
+  if (executor_->is_transparent()) return {};
   return executor_->launch(flight.batch.slot, *gear);
 }
 
@@ -143,9 +144,7 @@ void Instance::finish(Flight flight) {
   outcomes_.clear();
   int64_t row = 0;
   for (size_t i = 0; i < requests.size(); ++i) {
-    if (flight.status.ok()) {
-      statuses_[i] = layout_.deliver(requests[i], row, flight.gear, executor_->buffers(flight.batch.slot));
-    }
+    if (flight.status.ok()) statuses_[i] = deliver(flight, requests[i], row);
     outcomes_.push_back({requests[i].arrival_ns, requests[i].rows, statuses_[i].ok()});
     row += requests[i].rows;
   }
@@ -153,12 +152,32 @@ void Instance::finish(Flight flight) {
 
   // All counts are right before the first sender can look.
   if (flight.status.ok()) {
-    statistics_.record_execution(timing, outcomes_);
+    statistics_.record_execution(timing, layout_.rows_of(flight.gear), outcomes_);
   } else {
-    statistics_.record_failure(outcomes_, timing.answered_ns);
+    statistics_.record_failure(outcomes_, FailureReason::kBackend, timing.answered_ns);
   }
   scheduler_.release_slot(index_, flight.batch.slot, requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) requests[i].completion->complete(std::move(statuses_[i]));
+  core::Timing told = timing_of(flight);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    told.arrival_ns = requests[i].arrival_ns;
+    requests[i].completion->complete(std::move(statuses_[i]), told);
+  }
+}
+
+core::Status Instance::deliver(const Flight& flight, const core::Request& request, int64_t first_row) const {
+  if (executor_->is_transparent()) return layout_.return_inputs(request);
+  return layout_.deliver(request, first_row, flight.gear, executor_->buffers(flight.batch.slot));
+}
+
+// Without the arrival, which is each request's own.
+core::Timing Instance::timing_of(const Flight& flight) {
+  return {.batch_id = flight.batch.id,
+          .gear = flight.gear,
+          .batch_rows = flight.batch.rows(),
+          .start_ns = flight.timing.start_ns,
+          .gathered_ns = flight.timing.gathered_ns,
+          .d2h_end_ns = flight.timing.ended_ns,
+          .scattered_ns = flight.timing.answered_ns};
 }
 
 }  // namespace npuserve::engine

@@ -12,6 +12,7 @@
 #include "batching/gears.h"
 #include "core/mutex.h"
 #include "core/status.h"
+#include "core/timing.h"
 #include "engine/executor.h"
 #include "engine/layout.h"
 #include "engine/scheduler.h"
@@ -52,6 +53,8 @@ class Instance {
   void fail_all_in_flight(const core::Status& status) EXCLUDES_LOCK(mutex_);
   Flight remove_oldest() EXCLUDES_LOCK(mutex_);
   void finish(Flight flight);
+  core::Status deliver(const Flight& flight, const core::Request& request, int64_t first_row) const;
+  static core::Timing timing_of(const Flight& flight);
 
   const size_t index_;
   const std::unique_ptr<Executor> executor_;

@@ -232,4 +232,14 @@ core::Status Layout::deliver(const core::Request& request, int64_t first_row, si
   return request.completion->receive(views);
 }
 
+core::Status Layout::return_inputs(const core::Request& request) const {
+  std::vector<core::OutputView> views;
+  views.reserve(request.inputs.size());
+  for (size_t i = 0; i < request.inputs.size(); ++i) {
+    const core::TensorView& input = request.inputs[i];
+    views.emplace_back(input.data, core::dtype_size_bytes(signature_.outputs[i].dtype), input.shape, input.shape);
+  }
+  return request.completion->receive(views);
+}
+
 }  // namespace npuserve::engine

@@ -44,6 +44,12 @@ class Layout {
   // Hands the request its rows of the outputs, from `first_row` on, cut to its own length.
   core::Status deliver(const core::Request& request, int64_t first_row, size_t gear, const SlotBuffers& buffers) const;
 
+  // Hands the request its own inputs as its outputs. REQUIRES: outputs of the inputs' dtypes and shapes.
+  core::Status return_inputs(const core::Request& request) const;
+
+  // The rows that a gear executes; 1 if the model does not batch.
+  int64_t rows_of(size_t gear) const { return batched() ? signature_.gears[gear].input_shapes.front().front() : 1; }
+
  private:
   struct Axis {
     size_t input;

@@ -58,8 +58,8 @@ void Model::submit(core::Request request) {
   layout_.check(request);
   std::optional<batching::Waiting> waiting = admit(request);
   if (!waiting) return;
-  core::Status refused = scheduler_.submit(request, std::move(*waiting));
-  if (!refused.ok()) request.completion->complete(std::move(refused));
+  const Refusal refused = scheduler_.submit(request, std::move(*waiting));
+  if (refused != Refusal::kNone) refuse({&request, 1}, refused);
 }
 
 void Model::submit_all(std::vector<core::Request> requests) {
@@ -69,26 +69,32 @@ void Model::submit_all(std::vector<core::Request> requests) {
     try {
       layout_.check(request);
     } catch (const std::invalid_argument& error) {
-      request.completion->complete({core::StatusCode::kInternal, error.what()});
+      request.completion->complete({core::StatusCode::kInternal, error.what()}, {});
       return true;
     }
     std::optional<batching::Waiting> admitted = admit(request);
     if (admitted) waiting.push_back(std::move(*admitted));
     return !admitted;
   });
-  const core::Status refused = scheduler_.submit_all(requests, waiting);
-  for (core::Request& request : requests) request.completion->complete(refused);
+  const Refusal refused = scheduler_.submit_all(requests, waiting);
+  if (refused != Refusal::kNone) refuse(requests, refused);
+}
+
+void Model::refuse(std::span<core::Request> requests, Refusal refusal) {
+  if (refusal == Refusal::kQueueFull) statistics_.of_others().record_rejections(requests.size());
+  for (const core::Request& request : requests) request.completion->complete(status_of(refusal), {});
 }
 
 // Answers what the model cannot run. REQUIRES: a checked request.
 std::optional<batching::Waiting> Model::admit(core::Request& request) const {
   if (std::string disagreement = layout_.disagreement(request.inputs); !disagreement.empty()) {
-    request.completion->complete({core::StatusCode::kInvalidArgument, std::move(disagreement)});
+    request.completion->complete({core::StatusCode::kInvalidArgument, std::move(disagreement)}, {});
     return std::nullopt;
   }
   const int64_t capacity_rows = gears_.most_rows(request.inputs);
   if (capacity_rows < request.rows) {
-    request.completion->complete({core::StatusCode::kInvalidArgument, gears_.refusal(request.rows, request.inputs)});
+    request.completion->complete({core::StatusCode::kInvalidArgument, gears_.refusal(request.rows, request.inputs)},
+                                 {});
     return std::nullopt;
   }
   return batching::Waiting{.rows = request.rows,
@@ -101,9 +107,15 @@ bool Model::cancel(uint64_t token) {
   const std::optional<core::Request> request = scheduler_.cancel(token);
   if (!request) return false;
   const Outcome outcome{.arrival_ns = request->arrival_ns, .rows = request->rows, .ok = false};
-  statistics_.of_others().record_failure({&outcome, 1}, core::steady_now_ns());
-  request->completion->complete({core::StatusCode::kCancelled, ""});
+  statistics_.of_others().record_failure({&outcome, 1}, FailureReason::kCancelled, core::steady_now_ns());
+  request->completion->complete({core::StatusCode::kCancelled, ""}, {});
   return true;
+}
+
+Counters Model::statistics() const {
+  Counters counters = statistics_.snapshot();
+  if (options_.record_statistics) counters.queued = scheduler_.queued();
+  return counters;
 }
 
 void Model::close() {

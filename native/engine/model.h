@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,7 @@ class Model final : public core::Sink {
   bool cancel(uint64_t token) override;
 
   const core::Signature& signature() const { return layout_.signature(); }
-  Counters statistics() const { return statistics_.snapshot(); }
+  Counters statistics() const;
 
   // Requests queued or executing.
   size_t pending() const { return scheduler_.pending(); }
@@ -54,6 +55,7 @@ class Model final : public core::Sink {
 
  private:
   std::optional<batching::Waiting> admit(core::Request& request) const;
+  void refuse(std::span<core::Request> requests, Refusal refusal);
 
   const ModelOptions options_;
   const Layout layout_;

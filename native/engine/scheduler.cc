@@ -21,26 +21,32 @@ Scheduler::Scheduler(batching::PolicyOptions options, size_t instances, size_t s
   }
 }
 
-core::Status Scheduler::submit(core::Request& request, batching::Waiting waiting) {
+core::Status status_of(Refusal refusal) {
+  if (refusal == Refusal::kQueueFull) return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
+  return {core::StatusCode::kUnavailable,
+          "Server is stopping, scheduler for model has stopped accepting new inference requests"};
+}
+
+Refusal Scheduler::submit(core::Request& request, batching::Waiting waiting) {
   core::ConditionVariable* sleeper = nullptr;
   {
     const core::MutexLock lock(mutex_);
-    core::Status refused = refusal();
-    if (!refused.ok()) return refused;
+    const Refusal refused = refusal();
+    if (refused != Refusal::kNone) return refused;
     queue_.push(std::move(request), std::move(waiting));
     sleeper = concerned();
   }
   notify(sleeper);
-  return {};
+  return Refusal::kNone;
 }
 
-core::Status Scheduler::submit_all(std::vector<core::Request>& requests, std::vector<batching::Waiting>& waiting) {
+Refusal Scheduler::submit_all(std::vector<core::Request>& requests, std::vector<batching::Waiting>& waiting) {
   core::ConditionVariable* sleeper = nullptr;
-  core::Status refused;
+  Refusal refused = Refusal::kNone;
   {
     const core::MutexLock lock(mutex_);
     size_t queued = 0;
-    while (queued < requests.size() && (refused = refusal()).ok()) {
+    while (queued < requests.size() && (refused = refusal()) == Refusal::kNone) {
       queue_.push(std::move(requests[queued]), std::move(waiting[queued]));
       ++queued;
     }
@@ -51,16 +57,10 @@ core::Status Scheduler::submit_all(std::vector<core::Request>& requests, std::ve
   return refused;
 }
 
-// Why nothing can be queued now; OK if something can.
-core::Status Scheduler::refusal() const {
-  if (stopping_) {
-    return {core::StatusCode::kUnavailable,
-            "Server is stopping, scheduler for model has stopped accepting new inference requests"};
-  }
-  if (batching::queue_is_full(options_, queue_.size())) {
-    return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
-  }
-  return {};
+// Why nothing can be queued now.
+Refusal Scheduler::refusal() const {
+  if (stopping_) return Refusal::kStopping;
+  return batching::queue_is_full(options_, queue_.size()) ? Refusal::kQueueFull : Refusal::kNone;
 }
 
 std::optional<core::Request> Scheduler::cancel(uint64_t token) {
@@ -131,6 +131,11 @@ size_t Scheduler::pending() const {
   return queue_.size() + taken_;
 }
 
+size_t Scheduler::queued() const {
+  const core::MutexLock lock(mutex_);
+  return queue_.size();
+}
+
 batching::Plan Scheduler::plan_for(size_t instance) const {
   bool idle_elsewhere = false;
   for (size_t i = 0; i < instances_.size(); ++i) idle_elsewhere |= i != instance && instances_[i].is_idle();
@@ -143,7 +148,7 @@ batching::Plan Scheduler::plan_for(size_t instance) const {
 
 Batch Scheduler::take(size_t instance, size_t count) {
   InstanceState& state = instances_[instance];
-  Batch batch{.requests = queue_.take(count), .slot = state.free_slots.back()};
+  Batch batch{.requests = queue_.take(count), .slot = state.free_slots.back(), .id = ++batches_};
   state.free_slots.pop_back();
   ++state.executing;
   taken_ += count;

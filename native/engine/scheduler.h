@@ -20,9 +20,16 @@ namespace npuserve::engine {
 struct Batch {
   std::vector<core::Request> requests;
   size_t slot = 0;
+  uint64_t id = 0;  // counts the model's batches from 1
 
   int64_t rows() const;
 };
+
+// Why a request is not queued.
+enum class Refusal { kNone, kQueueFull, kStopping };
+
+// What its sender is told. REQUIRES: not kNone.
+core::Status status_of(Refusal refusal);
 
 // Any thread; next() is called by the launching thread of each instance only.
 class Scheduler {
@@ -30,12 +37,12 @@ class Scheduler {
   // REQUIRES: instances >= 1; slots_per_instance >= 1.
   Scheduler(batching::PolicyOptions options, size_t instances, size_t slots_per_instance);
 
-  // Queues the request, or leaves it with the caller and says why (queue full, stopping).
-  core::Status submit(core::Request& request, batching::Waiting waiting) EXCLUDES_LOCK(mutex_);
+  // Queues the request, or leaves it with the caller and says why.
+  Refusal submit(core::Request& request, batching::Waiting waiting) EXCLUDES_LOCK(mutex_);
 
   // Queues the leading requests, each with its `waiting`, and leaves those that are refused in the vector, for the one
   // reason that is returned.
-  core::Status submit_all(std::vector<core::Request>& requests, std::vector<batching::Waiting>& waiting)
+  Refusal submit_all(std::vector<core::Request>& requests, std::vector<batching::Waiting>& waiting)
       EXCLUDES_LOCK(mutex_);
 
   // Takes the request out of the queue if it is still there.
@@ -57,6 +64,9 @@ class Scheduler {
   // Requests queued or executing.
   size_t pending() const EXCLUDES_LOCK(mutex_);
 
+  // Requests queued.
+  size_t queued() const EXCLUDES_LOCK(mutex_);
+
  private:
   struct InstanceState {
     std::vector<size_t> free_slots;
@@ -68,7 +78,7 @@ class Scheduler {
     bool is_idle() const { return executing == 0 && !free_slots.empty(); }
   };
 
-  core::Status refusal() const REQUIRES_LOCK(mutex_);
+  Refusal refusal() const REQUIRES_LOCK(mutex_);
   batching::Plan plan_for(size_t instance) const REQUIRES_LOCK(mutex_);
   Batch take(size_t instance, size_t count) REQUIRES_LOCK(mutex_);
   void sleep(size_t instance, std::optional<int64_t> wake_at_ns) REQUIRES_LOCK(mutex_);
@@ -81,6 +91,7 @@ class Scheduler {
   batching::PendingQueue queue_ GUARDED_BY(mutex_);
   std::deque<InstanceState> instances_ GUARDED_BY(mutex_);  // a deque, as condition variables do not move
   size_t taken_ GUARDED_BY(mutex_) = 0;                     // requests out of the queue and not answered
+  uint64_t batches_ GUARDED_BY(mutex_) = 0;                 // taken so far
   bool stopping_ GUARDED_BY(mutex_) = false;
 };
 

@@ -5,6 +5,11 @@
 #include "core/clock.h"
 
 namespace npuserve::engine {
+namespace {
+
+size_t index_of(FailureReason reason) { return static_cast<size_t>(reason); }
+
+}  // namespace
 
 void DurationCount::add(int64_t duration_ns) {
   ++count;
@@ -17,7 +22,8 @@ void DurationCount::add(const DurationCount& other) {
   ns += other.ns;
 }
 
-void StatisticsShard::record_execution(const BatchTiming& timing, std::span<const Outcome> outcomes) {
+void StatisticsShard::record_execution(const BatchTiming& timing, int64_t gear_rows,
+                                       std::span<const Outcome> outcomes) {
   if (!record_) return;
   const int64_t input_ns = timing.launched_ns - timing.start_ns;
   const int64_t wait_ns = timing.device_ns - timing.launched_ns;
@@ -32,6 +38,7 @@ void StatisticsShard::record_execution(const BatchTiming& timing, std::span<cons
     const int64_t total_ns = timing.answered_ns - outcome.arrival_ns;
     if (!outcome.ok) {
       counters_.fail.add(total_ns);
+      ++counters_.failures[index_of(FailureReason::kOther)];
       continue;
     }
     counters_.inference_count += static_cast<uint64_t>(outcome.rows);
@@ -43,16 +50,24 @@ void StatisticsShard::record_execution(const BatchTiming& timing, std::span<cons
   }
   counters_.last_inference_ms = wall_ms;
   ++counters_.execution_count;
+  counters_.padded_rows += static_cast<uint64_t>(gear_rows - rows);
   BatchCounters& batch = counters_.batches[rows];
   batch.compute_input.add(input_ns);
   batch.compute_infer.add(infer_ns);
   batch.compute_output.add(output_ns);
 }
 
-void StatisticsShard::record_failure(std::span<const Outcome> outcomes, int64_t now_ns) {
+void StatisticsShard::record_failure(std::span<const Outcome> outcomes, FailureReason reason, int64_t now_ns) {
   if (!record_) return;
   const core::MutexLock lock(mutex_);
   for (const Outcome& outcome : outcomes) counters_.fail.add(now_ns - outcome.arrival_ns);
+  counters_.failures[index_of(reason)] += outcomes.size();
+}
+
+void StatisticsShard::record_rejections(size_t requests) {
+  if (!record_) return;
+  const core::MutexLock lock(mutex_);
+  counters_.failures[index_of(FailureReason::kRejected)] += requests;
 }
 
 void StatisticsShard::add_to(Counters& sum) const {
@@ -62,6 +77,8 @@ void StatisticsShard::add_to(Counters& sum) const {
   sum.execution_count += counters_.execution_count;
   sum.success.add(counters_.success);
   sum.fail.add(counters_.fail);
+  for (size_t i = 0; i < kFailureReasons; ++i) sum.failures[i] += counters_.failures[i];
+  sum.padded_rows += counters_.padded_rows;
   sum.queue.add(counters_.queue);
   sum.compute_input.add(counters_.compute_input);
   sum.compute_infer.add(counters_.compute_infer);

@@ -1,6 +1,7 @@
 // The counters of one model, with Triton's meanings (statistics extension).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -26,22 +27,35 @@ struct BatchCounters {
   DurationCount compute_output;
 };
 
+// Why requests fail, as Triton sorts it (nv_inference_request_failure).
+enum class FailureReason : size_t {
+  kRejected,   // refused by a full queue; not in Counters::fail
+  kCancelled,  // given up while queued
+  kBackend,    // the execution failed
+  kOther,      // the outputs could not be delivered
+};
+inline constexpr size_t kFailureReasons = 4;
+
 struct Counters {
-  int64_t last_inference_ms = 0;             // wall clock, of the last execution; 0: never
-  uint64_t inference_count = 0;              // rows of requests that succeeded
-  uint64_t execution_count = 0;              // executions that succeeded
-  DurationCount success;                     // arrival to answer
-  DurationCount fail;                        // the same, of accepted requests that failed or were cancelled
+  int64_t last_inference_ms = 0;                     // wall clock, of the last execution; 0: never
+  uint64_t inference_count = 0;                      // rows of requests that succeeded
+  uint64_t execution_count = 0;                      // executions that succeeded
+  DurationCount success;                             // arrival to answer
+  DurationCount fail;                                // the same, of accepted requests that failed or were cancelled
+  std::array<uint64_t, kFailureReasons> failures{};  // by FailureReason
   DurationCount queue;                       // arrival to the start of the batch, and the batch's wait for the device
   DurationCount compute_input;               // per request, its whole batch's: gathering and enqueueing
   DurationCount compute_infer;               // the device's
   DurationCount compute_output;              // scattering
   std::map<int64_t, BatchCounters> batches;  // by rows executed
+  uint64_t padded_rows = 0;                  // rows of the gears that were executed and were no request's
+  uint64_t queued = 0;                       // requests that wait for an instance now
 };
 
 // The instants of one execution, as steady_now_ns() counts, in order.
 struct BatchTiming {
   int64_t start_ns = 0;     // a slot is taken
+  int64_t gathered_ns = 0;  // rows gathered
   int64_t launched_ns = 0;  // rows gathered and everything enqueued; before the launch if that is synchronous
   int64_t device_ns = 0;    // the device turns to it: at the launch, or when the batch before it ended
   int64_t ended_ns = 0;     // outputs are on the host
@@ -61,11 +75,15 @@ class alignas(64) StatisticsShard {  // a cache line apart from the others
   // record: whether anything is counted.
   explicit StatisticsShard(bool record) : record_(record) {}
 
-  // One execution that succeeded; single requests of it may have failed afterwards.
-  void record_execution(const BatchTiming& timing, std::span<const Outcome> outcomes) EXCLUDES_LOCK(mutex_);
+  // One execution of so many rows of its gear that succeeded; single requests of it may have failed afterwards.
+  void record_execution(const BatchTiming& timing, int64_t gear_rows, std::span<const Outcome> outcomes)
+      EXCLUDES_LOCK(mutex_);
 
   // Requests that were accepted and failed, or were cancelled.
-  void record_failure(std::span<const Outcome> outcomes, int64_t now_ns) EXCLUDES_LOCK(mutex_);
+  void record_failure(std::span<const Outcome> outcomes, FailureReason reason, int64_t now_ns) EXCLUDES_LOCK(mutex_);
+
+  // Requests that a full queue refused.
+  void record_rejections(size_t requests) EXCLUDES_LOCK(mutex_);
 
   // Adds all that was counted so far: of an execution, everything or nothing.
   void add_to(Counters& sum) const EXCLUDES_LOCK(mutex_);

@@ -14,7 +14,7 @@ InferCompletion::InferCompletion(std::unique_ptr<InferCall> call, Outbox& outbox
     : call_(std::move(call)), outbox_(outbox) {}
 
 InferCompletion::~InferCompletion() {
-  if (call_) complete({core::StatusCode::kInternal, "the request was dropped without an answer"});
+  if (call_) complete({core::StatusCode::kInternal, "the request was dropped without an answer"}, {});
 }
 
 core::Status InferCompletion::receive(std::span<const core::OutputView> outputs) noexcept {
@@ -32,7 +32,8 @@ core::Status InferCompletion::receive(std::span<const core::OutputView> outputs)
   }
 }
 
-void InferCompletion::complete(core::Status status) noexcept {
+void InferCompletion::complete(core::Status status, const core::Timing& timing) noexcept {
+  call_->timing = timing;
   call_->status = std::move(status);
   outbox_.push(std::move(call_));
 }

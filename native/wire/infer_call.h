@@ -34,6 +34,7 @@ struct InferCall {
   int compression_level = 0;
 
   core::Status status;
+  core::Timing timing;
   Buffer response;  // framed, if the status is OK
 };
 
@@ -50,7 +51,7 @@ class InferCompletion final : public core::Completion {
   InferCompletion& operator=(const InferCompletion&) = delete;
 
   core::Status receive(std::span<const core::OutputView> outputs) noexcept override;
-  void complete(core::Status status) noexcept override;
+  void complete(core::Status status, const core::Timing& timing) noexcept override;
 
  private:
   std::unique_ptr<InferCall> call_;

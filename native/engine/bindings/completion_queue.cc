@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <memory>
 #include <new>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -18,10 +19,10 @@ LentBuffers::~LentBuffers() {
   PyGILState_Release(gil);
 }
 
-const Py_buffer* LentBuffers::lend(PyObject* exporter) {
+const Py_buffer* LentBuffers::lend(PyObject* exporter, int flags) {
   auto buffer = std::make_unique<Py_buffer>();
   buffers_.reserve(buffers_.size() + 1);  // so that what is exported is also kept
-  if (PyObject_GetBuffer(exporter, buffer.get(), PyBUF_C_CONTIGUOUS) != 0) return nullptr;
+  if (PyObject_GetBuffer(exporter, buffer.get(), flags) != 0) return nullptr;
   return buffers_.emplace_back(std::move(buffer)).get();
 }
 
@@ -59,22 +60,45 @@ void CompletionQueue::close() {
   if (event_fd_ >= 0) ::close(std::exchange(event_fd_, -1));
 }
 
-QueuedCompletion::QueuedCompletion(CompletionQueue& queue, uint64_t token, LentBuffers lent)
-    : queue_(queue), lent_(std::move(lent)) {
+QueuedCompletion::QueuedCompletion(CompletionQueue& queue, uint64_t token, LentBuffers lent,
+                                   std::vector<std::optional<Destination>> destinations)
+    : queue_(queue), destinations_(std::move(destinations)), lent_(std::move(lent)) {
   request_.token = token;
+}
+
+const std::optional<Destination>& QueuedCompletion::destination_of(size_t output) const {
+  static const std::optional<Destination> none;
+  return destinations_.empty() ? none : destinations_[output];
+}
+
+// Before anything is written: a request that fails leaves all memory as it was.
+core::Status QueuedCompletion::check_destinations(std::span<const core::OutputView> outputs) const {
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const std::optional<Destination>& destination = destination_of(i);
+    if (!destination || destination->memory.size() >= outputs[i].size_bytes()) continue;
+    return {core::StatusCode::kInternal,
+            "shared memory size specified with the request for output '" + std::string(destination->output) + "' (" +
+                std::to_string(destination->memory.size()) + " bytes) should be at least " +
+                std::to_string(outputs[i].size_bytes()) + " bytes to hold the results"};
+  }
+  return {};
 }
 
 core::Status QueuedCompletion::receive(std::span<const core::OutputView> outputs) noexcept {
   try {
+    core::Status status = check_destinations(outputs);
+    if (!status.ok()) return status;
     size_t total_bytes = 0;
-    for (const core::OutputView& output : outputs) {
-      const size_t bytes = output.size_bytes();
-      request_.outputs.push_back({{output.shape().begin(), output.shape().end()}, nullptr, total_bytes, bytes});
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const size_t bytes = destination_of(i) ? 0 : outputs[i].size_bytes();
+      const std::span<const int64_t> shape = outputs[i].shape();
+      request_.outputs.push_back({{shape.begin(), shape.end()}, nullptr, total_bytes, bytes});
       total_bytes += bytes;
     }
     const auto block = std::make_shared_for_overwrite<std::byte[]>(total_bytes);
     for (size_t i = 0; i < outputs.size(); ++i) {
-      outputs[i].copy_to(block.get() + request_.outputs[i].offset);
+      const std::optional<Destination>& destination = destination_of(i);
+      outputs[i].copy_to(destination ? destination->memory.data() : block.get() + request_.outputs[i].offset);
       request_.outputs[i].block = block;
     }
     return {};
@@ -84,7 +108,8 @@ core::Status QueuedCompletion::receive(std::span<const core::OutputView> outputs
   }
 }
 
-void QueuedCompletion::complete(core::Status status) noexcept {
+void QueuedCompletion::complete(core::Status status, const core::Timing& timing) noexcept {
+  request_.timing = timing;
   request_.status = std::move(status);
   queue_.push(std::move(request_), std::move(lent_));
 }

@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "core/completion.h"
@@ -26,13 +28,19 @@ class LentBuffers {
   ~LentBuffers();
 
   // Exports the object's C-contiguous bytes; null with Python's error set if it cannot. Requires the GIL.
-  const Py_buffer* lend(PyObject* exporter);
+  const Py_buffer* lend(PyObject* exporter, int flags = PyBUF_C_CONTIGUOUS);
 
  private:
   std::vector<std::unique_ptr<Py_buffer>> buffers_;  // each in place: an exporter may keep its address
 };
 
-// One output of a completion: bytes of a block that all outputs of the completion share.
+// Where an output goes instead of the completion. The memory is lent like an input's.
+struct Destination {
+  std::string_view output;  // its name, the model's
+  std::span<std::byte> memory;
+};
+
+// One output of a completion: bytes of a block that all outputs of the completion share; none if it has a destination.
 struct Output {
   std::vector<int64_t> shape;
   std::shared_ptr<std::byte[]> block;  // shared with the memoryviews that Python makes of it
@@ -43,6 +51,7 @@ struct Output {
 struct FinishedRequest {
   uint64_t token = 0;
   core::Status status;
+  core::Timing timing;
   std::vector<Output> outputs;
 };
 
@@ -76,13 +85,19 @@ class CompletionQueue {
 // A request's way back to Python. The queue must outlive it.
 class QueuedCompletion final : public core::Completion {
  public:
-  QueuedCompletion(CompletionQueue& queue, uint64_t token, LentBuffers lent);
+  // destinations: none, or for each output one or none.
+  QueuedCompletion(CompletionQueue& queue, uint64_t token, LentBuffers lent,
+                   std::vector<std::optional<Destination>> destinations = {});
 
   core::Status receive(std::span<const core::OutputView> outputs) noexcept override;
-  void complete(core::Status status) noexcept override;
+  void complete(core::Status status, const core::Timing& timing) noexcept override;
 
  private:
+  const std::optional<Destination>& destination_of(size_t output) const;
+  core::Status check_destinations(std::span<const core::OutputView> outputs) const;
+
   CompletionQueue& queue_;
+  const std::vector<std::optional<Destination>> destinations_;
   FinishedRequest request_;
   LentBuffers lent_;
 };

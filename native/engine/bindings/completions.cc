@@ -21,6 +21,15 @@ py::buffer_info buffer_of(Output& output) {
   return {output.block.get() + output.offset, 1, "B", 1, {size}, {1}, true};
 }
 
+// The fields of core::Timing, None if nothing was executed.
+py::object timing_of(const FinishedRequest& finished) {
+  const core::Timing& timing = finished.timing;
+  if (timing.batch_id == 0) return py::none();
+  return py::make_tuple(timing.batch_id, timing.gear, timing.batch_rows, timing.arrival_ns, timing.start_ns,
+                        timing.gathered_ns, timing.h2d_end_ns, timing.execute_end_ns, timing.d2h_end_ns,
+                        timing.scattered_ns);
+}
+
 py::list drain(CompletionQueue& queue) {
   std::vector<LentBuffers> lent;
   std::vector<FinishedRequest> finished;
@@ -69,6 +78,7 @@ void register_completions(py::module_& module) {
       .def_readonly("token", &FinishedRequest::token)
       .def_property_readonly("status", [](const FinishedRequest& r) { return static_cast<int>(r.status.code()); })
       .def_property_readonly("message", [](const FinishedRequest& r) { return r.status.message(); })
+      .def_property_readonly("timing", timing_of)
       .def_property_readonly("outputs", [](const FinishedRequest& r) {
         py::list outputs;
         for (const Output& output : r.outputs) outputs.append(py::cast(output));

@@ -139,24 +139,52 @@ py::capsule sink_of(const ModelHandle& handle) {
   return capsule;
 }
 
+const Py_buffer& lent_buffer(const py::object& exporter, LentBuffers& lent, int flags) {
+  const Py_buffer* const buffer = lent.lend(exporter.ptr(), flags);
+  if (buffer == nullptr) throw py::error_already_set();
+  return *buffer;
+}
+
 core::TensorView view_of(py::handle input, LentBuffers& lent) {
   if (!py::isinstance<py::sequence>(input) || py::len(input) != 2) {
     throw py::type_error("an input is a pair of a buffer and a shape");
   }
   const auto pair = py::reinterpret_borrow<py::sequence>(input);
-  const Py_buffer* const buffer = lent.lend(py::object(pair[0]).ptr());
-  if (buffer == nullptr) throw py::error_already_set();
-  return {.data = static_cast<const std::byte*>(buffer->buf),
-          .size_bytes = static_cast<size_t>(buffer->len),
+  const Py_buffer& buffer = lent_buffer(pair[0], lent, PyBUF_C_CONTIGUOUS);
+  return {.data = static_cast<const std::byte*>(buffer.buf),
+          .size_bytes = static_cast<size_t>(buffer.len),
           .shape = py::object(pair[1]).cast<core::Shape>()};
 }
 
-void submit(const ModelHandle& handle, uint64_t token, const py::sequence& inputs, int64_t rows) {
+using PythonDestinations = std::optional<std::vector<py::object>>;
+
+std::vector<std::optional<Destination>> destinations_of(const ModelHandle& handle, const PythonDestinations& given,
+                                                        LentBuffers& lent) {
+  std::vector<std::optional<Destination>> destinations;
+  if (!given) return destinations;
+  const std::vector<core::TensorSpec>& outputs = handle.model().signature().outputs;
+  if (given->size() != outputs.size()) {
+    throw py::value_error("expected a destination or None for each of " + std::to_string(outputs.size()) +
+                          " outputs, got " + std::to_string(given->size()));
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    std::optional<Destination>& destination = destinations.emplace_back();
+    if ((*given)[i].is_none()) continue;
+    const Py_buffer& buffer = lent_buffer((*given)[i], lent, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+    destination = Destination{outputs[i].name, {static_cast<std::byte*>(buffer.buf), static_cast<size_t>(buffer.len)}};
+  }
+  return destinations;
+}
+
+void submit(const ModelHandle& handle, uint64_t token, const py::sequence& inputs, int64_t rows,
+            const PythonDestinations& destinations) {
   core::Request request{
       .token = token, .inputs = {}, .rows = rows, .arrival_ns = core::steady_now_ns(), .completion = {}};
   LentBuffers lent;
   for (const py::object input : inputs) request.inputs.push_back(view_of(input, lent));
-  request.completion = std::make_unique<QueuedCompletion>(handle.completions(), token, std::move(lent));
+  std::vector<std::optional<Destination>> native = destinations_of(handle, destinations, lent);
+  request.completion =
+      std::make_unique<QueuedCompletion>(handle.completions(), token, std::move(lent), std::move(native));
   const py::gil_scoped_release release;
   handle.model().submit(std::move(request));
 }
@@ -185,6 +213,11 @@ std::vector<BatchStatistics> batches_of(const Counters& counters) {
   return batches;
 }
 
+template <FailureReason reason>
+uint64_t failures_of(const Counters& counters) {
+  return counters.failures[static_cast<size_t>(reason)];
+}
+
 void register_statistics(py::module_& module) {
   py::class_<DurationCount>(module, "DurationCount")
       .def_readonly("count", &DurationCount::count)
@@ -204,7 +237,13 @@ void register_statistics(py::module_& module) {
       .def_readonly("compute_input", &Counters::compute_input)
       .def_readonly("compute_infer", &Counters::compute_infer)
       .def_readonly("compute_output", &Counters::compute_output)
-      .def_property_readonly("batches", batches_of);
+      .def_property_readonly("batches", batches_of)
+      .def_property_readonly("rejected", failures_of<FailureReason::kRejected>)
+      .def_property_readonly("cancelled", failures_of<FailureReason::kCancelled>)
+      .def_property_readonly("backend_failures", failures_of<FailureReason::kBackend>)
+      .def_property_readonly("other_failures", failures_of<FailureReason::kOther>)
+      .def_readonly("padded_rows", &Counters::padded_rows)
+      .def_readonly("queued", &Counters::queued);
 }
 
 }  // namespace
@@ -224,7 +263,7 @@ void register_model(py::module_& module) {
                   py::arg("completions"))
       .def_property_readonly("sink", sink_of)
       .def_property_readonly("signature", [](const ModelHandle& handle) { return handle.model().signature(); })
-      .def("submit", submit, py::arg("token"), py::arg("inputs"), py::arg("rows"))
+      .def("submit", submit, py::arg("token"), py::arg("inputs"), py::arg("rows"), py::arg("destinations") = py::none())
       .def(
           "cancel", [](const ModelHandle& handle, uint64_t token) { return handle.model().cancel(token); },
           py::arg("token"), ReleaseGil())

@@ -13,9 +13,10 @@ from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import Gear, ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
+from npuserve.core.timing import RequestTiming
 from npuserve.execution.completions import CompletionRouter
 from npuserve.execution.executor import single_result
-from npuserve.observability.statistics import BatchStatistics, Duration, ModelStatistics
+from npuserve.observability.statistics import BatchStatistics, Duration, Failures, ModelStatistics
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +52,9 @@ class NativeExecutor:
     async def execute(self, request: ExecuteRequest) -> ExecuteResult:
         """Run one request; see Executor.execute."""
         arguments = [(tensor.data, tensor.shape) for tensor in request.inputs]
+        destinations = self._destinations(request)
         completion = await self._router.call(
-            lambda token: self._model.submit(token, arguments, request.rows), self._model.cancel
+            lambda token: self._model.submit(token, arguments, request.rows, destinations), self._model.cancel
         )
         if completion.status:
             if completion.status == StatusCode.INTERNAL:
@@ -62,8 +64,14 @@ class NativeExecutor:
             outputs=[
                 Tensor(spec.name, spec.dtype, output.shape, memoryview(output))
                 for spec, output in zip(self._signature.outputs, completion.outputs, strict=True)
-            ]
+            ],
+            timing=None if completion.timing is None else _timing(completion.timing),
         )
+
+    def _destinations(self, request: ExecuteRequest) -> list[memoryview | None] | None:
+        if not request.destinations:
+            return None
+        return [request.destinations.get(spec.name) for spec in self._signature.outputs]
 
     def stream(self, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
         """Yield the one result; see Executor.stream."""
@@ -134,6 +142,30 @@ def _statistics(native: _engine.Statistics) -> ModelStatistics:
             )
             for batch in native.batches
         ),
+        failures=Failures(
+            rejected=native.rejected,
+            cancelled=native.cancelled,
+            backend=native.backend_failures,
+            other=native.other_failures,
+        ),
+        pending=native.queued,
+        padded_rows=native.padded_rows,
+    )
+
+
+def _timing(native: tuple[int, int, int, int, int, int, int, int, int, int]) -> RequestTiming:
+    batch_id, gear, batch_rows, arrival, start, gathered, h2d_end, execute_end, d2h_end, scattered = native
+    return RequestTiming(
+        batch_id=batch_id,
+        gear=gear,
+        batch_rows=batch_rows,
+        arrival_ns=arrival,
+        start_ns=start,
+        gathered_ns=gathered,
+        h2d_end_ns=h2d_end,
+        execute_end_ns=execute_end,
+        d2h_end_ns=d2h_end,
+        scattered_ns=scattered,
     )
 
 

@@ -21,6 +21,7 @@ struct Answer {
   int completions = 0;
   int deliveries = 0;
   core::Status status;
+  core::Timing timing;
   std::vector<int32_t> values;
   core::Shape shape;
 };
@@ -115,11 +116,12 @@ class Client {
       return client_.delivery_status_;
     }
 
-    void complete(core::Status status) noexcept override {
+    void complete(core::Status status, const core::Timing& timing) noexcept override {
       const core::MutexLock lock(client_.mutex_);
       Answer& answer = client_.answers_[token_];
       ++answer.completions;
       answer.status = std::move(status);
+      answer.timing = timing;
       client_.changed_.notify_all();
     }
 

@@ -65,7 +65,7 @@ class Reply final : public core::Completion {
     return {};
   }
 
-  void complete(core::Status status) noexcept override {
+  void complete(core::Status status, const core::Timing& /*timing*/) noexcept override {
     fate_.code = status.code();
     ++fate_.completions;
     fate_.completions.notify_all();

@@ -1,8 +1,11 @@
 // The executor that copies, by itself and behind a model.
 #include <doctest/doctest.h>
 
+#include <array>
+#include <atomic>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -65,7 +68,7 @@ TEST_CASE("what cannot be copied row by row is refused by name") {
 }
 
 TEST_CASE("an execution copies its gear's rows of every tensor, and only those") {
-  IdentityExecutor executor(identity_signature(kPair, 4), 2, 0);
+  IdentityExecutor executor(identity_signature(kPair, 4), 2, 1);
   const auto& buffers = executor.buffers(1);
   for (const auto& input : buffers.inputs) std::memset(input.data(), 7, input.size());
   REQUIRE(executor.launch(1, 1).ok());  // two rows
@@ -90,4 +93,58 @@ TEST_CASE("executions take their time one after another, and launching takes non
   REQUIRE(executor.launch(0, 0).ok());
   REQUIRE(executor.settle().ok());
   CHECK(core::steady_now_ns() - start_ns >= 3 * kDelayNs);
+}
+
+namespace {
+
+struct Delivered {
+  std::array<std::byte, 8> first{};
+  size_t second_bytes = 0;
+  core::Timing timing;
+  std::atomic<bool> is_complete = false;
+};
+
+class Look final : public core::Completion {
+ public:
+  explicit Look(Delivered& delivered) : delivered_(delivered) {}
+
+  core::Status receive(std::span<const core::OutputView> outputs) noexcept override {
+    outputs[0].copy_to(delivered_.first.data());
+    delivered_.second_bytes = outputs[1].size_bytes();
+    return {};
+  }
+
+  void complete(core::Status /*status*/, const core::Timing& timing) noexcept override {
+    delivered_.timing = timing;
+    delivered_.is_complete = true;
+    delivered_.is_complete.notify_all();
+  }
+
+ private:
+  Delivered& delivered_;
+};
+
+}  // namespace
+
+TEST_CASE("an execution that takes no time hands every request its own inputs") {
+  std::vector<std::unique_ptr<npuserve::engine::Executor>> executors;
+  executors.push_back(std::make_unique<IdentityExecutor>(identity_signature(kPair, 4), 2, 0));
+  CHECK(executors[0]->buffers(0).inputs.empty());  // no memory of its own that anything could be copied to
+  npuserve::engine::ModelOptions options;
+  options.batching.max_batch_size = 4;
+  options.variable_output_axes = {{}, {}};
+  npuserve::engine::Model model(options, std::move(executors));
+  const std::vector<std::byte> content(9, std::byte{3});
+  Delivered delivered;
+  core::Request request;
+  request.inputs = {{content.data(), 8, {1, 2}}, {content.data() + 8, 1, {1}}};
+  request.completion = std::make_unique<Look>(delivered);
+  model.submit(std::move(request));
+  delivered.is_complete.wait(false);
+  CHECK(std::memcmp(delivered.first.data(), content.data(), 8) == 0);
+  CHECK(delivered.second_bytes == 1);
+  CHECK(delivered.timing.batch_id == 1);
+  CHECK(delivered.timing.batch_rows == 1);
+  CHECK(model.statistics().inference_count == 1);
+  CHECK(model.statistics().batches.at(1).compute_output.count == 1);
 }

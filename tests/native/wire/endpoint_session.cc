@@ -61,7 +61,7 @@ bool HeldSink::cancel(uint64_t token) {
   const auto found = std::ranges::find(held, token, &core::Request::token);
   if (found == held.end()) return false;
   cancelled.push_back(token);
-  found->completion->complete({core::StatusCode::kCancelled, ""});
+  found->completion->complete({core::StatusCode::kCancelled, ""}, {});
   held.erase(found);
   return true;
 }
@@ -74,7 +74,7 @@ void HeldSink::complete(core::Status status) {
     const core::OutputView output(input.data, 4, input.shape, input.shape);
     status = request.completion->receive({&output, 1});
   }
-  request.completion->complete(std::move(status));
+  request.completion->complete(std::move(status), timing);
 }
 
 EndpointSession::EndpointSession(const Limits& limits, int compression_level)

@@ -39,7 +39,8 @@ class HeldSink final : public core::Sink {
 
   std::deque<core::Request> held;
   std::vector<uint64_t> cancelled;
-  int wakes = 0;  // calls of submit_all
+  core::Timing timing;  // of the requests that it answers
+  int wakes = 0;        // calls of submit_all
 };
 
 class EndpointSession {

@@ -174,7 +174,7 @@ TEST_CASE("a connection that is gone cancels its queued calls and drops the answ
   CHECK(session.sink->held.empty());
   CHECK(session.handler_events() == Events{"ended 1/5"});
   CHECK(session.endpoint.connections() == 0);
-  executing.completion->complete({});
+  executing.completion->complete({}, {});
   session.deliver();
   CHECK(session.endpoint.open_calls() == 0);
   CHECK(session.endpoint.budget().used_bytes() == 0);

@@ -3,15 +3,18 @@
 import asyncio
 import ctypes
 import gc
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
+from npuserve.core.execution import ExecuteRequest
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.execution.identity import IdentityBackend
+from npuserve.observability.statistics import Failures
 from npuserve.repository.loading import LoadedModel, ModelLoader
 from npuserve.repository.scan import scan_repositories
 from support.executions import execute
@@ -81,6 +84,90 @@ async def test_requests_share_executions(backend: IdentityBackend, tmp_path: Pat
     statistics = loaded.executor.statistics()
     assert (statistics.success.count, statistics.inference_count) == (16, 16)
     assert [(batch.batch_size, batch.compute_infer.count) for batch in statistics.batches] == [(8, 2)]
+    await loaded.executor.close()
+
+
+async def test_outputs_go_to_their_destinations_and_nowhere_else(backend: IdentityBackend, tmp_path: Path) -> None:
+    loaded = await load(backend, tmp_path, PAIR + "max_batch_size: 4")
+    inputs = [Tensor("a", Dtype.FP32, (1, 2, 2), bytes(range(16))), Tensor("b", Dtype.INT8, (1, 1), b"\x07")]
+    region = bytearray(20)
+    request = ExecuteRequest(inputs=inputs, destinations={"x": memoryview(region)[:18]})
+    result = await loaded.executor.execute(request)
+    assert [(output.shape, bytes(output.data)) for output in result.outputs] == [((1, 2, 2), b""), ((1, 1), b"\x07")]
+    assert bytes(region) == bytes(range(16)) + bytes(4)
+    await loaded.executor.close()
+
+
+@pytest.mark.parametrize("delay_ms", ["0", "1"])
+async def test_an_output_may_lie_over_its_input(backend: IdentityBackend, tmp_path: Path, delay_ms: str) -> None:
+    delay = f'parameters {{ key: "execute_delay_ms" value {{ string_value: "{delay_ms}" }} }}'
+    loaded = await load(backend, tmp_path, ONE + "max_batch_size: 1 " + delay)
+    region = bytearray(range(40))
+    tensor = Tensor("a", Dtype.INT64, (1, 4), memoryview(region)[:32])
+    await loaded.executor.execute(ExecuteRequest(inputs=[tensor], destinations={"x": memoryview(region)[8:]}))
+    assert bytes(region) == bytes(range(8)) + bytes(range(32))
+    await loaded.executor.close()
+
+
+async def test_a_destination_that_is_too_small_is_refused_untouched(backend: IdentityBackend, tmp_path: Path) -> None:
+    loaded = await load(backend, tmp_path, PAIR + "max_batch_size: 4")
+    inputs = [Tensor("a", Dtype.FP32, (2, 2, 2), bytes(range(32))), Tensor("b", Dtype.INT8, (2, 1), b"\x07\x08")]
+    first, second = bytearray(32), bytearray(1)
+    destinations = {"x": memoryview(first), "y": memoryview(second)}
+    with pytest.raises(ServeError) as caught:
+        await loaded.executor.execute(ExecuteRequest(inputs=inputs, rows=2, destinations=destinations))
+    assert caught.value.status is StatusCode.INTERNAL
+    assert caught.value.message == (
+        "shared memory size specified with the request for output 'y' (1 bytes) should be at least 2 bytes "
+        "to hold the results"
+    )
+    assert first == bytes(32)
+    assert loaded.executor.statistics().failures == Failures(other=1)
+    await loaded.executor.close()
+
+
+async def test_memory_that_cannot_be_written_is_no_destination(backend: IdentityBackend, tmp_path: Path) -> None:
+    loaded = await load(backend, tmp_path, ONE + "max_batch_size: 1")
+    request = ExecuteRequest(inputs=[row(1)], destinations={"x": memoryview(bytes(32))})
+    with pytest.raises(BufferError):
+        await loaded.executor.execute(request)
+    await loaded.executor.close()
+
+
+@pytest.mark.parametrize("delay_ms", ["0", "1"])
+async def test_a_result_says_when_its_stages_were(backend: IdentityBackend, tmp_path: Path, delay_ms: str) -> None:
+    delay = f'parameters {{ key: "execute_delay_ms" value {{ string_value: "{delay_ms}" }} }}'
+    loaded = await load(backend, tmp_path, ONE + "max_batch_size: 4 " + delay)
+    before_ns = time.monotonic_ns()
+    for number in (1, 2):
+        request = ExecuteRequest(inputs=[Tensor("a", Dtype.INT64, (3, 4), bytes(96))], rows=3)
+        timing = (await loaded.executor.execute(request)).timing
+        assert timing is not None
+        assert (timing.batch_id, timing.gear, timing.batch_rows) == (number, 2, 3)
+        assert (timing.h2d_end_ns, timing.execute_end_ns) == (0, 0)
+        instants = [before_ns, timing.arrival_ns, timing.start_ns, timing.gathered_ns, timing.d2h_end_ns]
+        instants += [timing.scattered_ns, time.monotonic_ns()]
+        assert instants == sorted(instants)
+    statistics = loaded.executor.statistics()
+    assert (statistics.inference_count, statistics.padded_rows, statistics.pending) == (6, 2, 0)
+    await loaded.executor.close()
+
+
+async def test_refusals_and_cancellations_are_counted_by_their_reasons(
+    backend: IdentityBackend, tmp_path: Path
+) -> None:
+    text = ONE + "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 "
+    loaded = await load(backend, tmp_path, text + "default_queue_policy { max_queue_size: 1 } }")
+    queued = asyncio.create_task(execute(loaded.executor, [row(1)], 1))
+    await asyncio.sleep(0)
+    with pytest.raises(ServeError, match="Exceeds maximum queue size"):
+        await execute(loaded.executor, [row(2)], 1)
+    assert loaded.executor.statistics().pending == 1
+    queued.cancel()
+    await asyncio.wait([queued])
+    statistics = loaded.executor.statistics()
+    assert statistics.failures == Failures(rejected=1, cancelled=1)
+    assert (statistics.fail.count, statistics.pending) == (1, 0)
     await loaded.executor.close()
 
 
@@ -179,7 +266,8 @@ async def test_what_is_no_identity_model_is_refused(
 async def test_slots_that_do_not_fit_in_memory_are_said_to(backend: IdentityBackend, tmp_path: Path) -> None:
     text = (
         'input { name: "a" data_type: TYPE_INT8 dims: [ 1073741824, 65536, 1024 ] } '
-        'output { name: "x" data_type: TYPE_INT8 dims: [ 1073741824, 65536, 1024 ] }'
+        'output { name: "x" data_type: TYPE_INT8 dims: [ 1073741824, 65536, 1024 ] } '
+        'parameters { key: "execute_delay_ms" value { string_value: "1" } }'
     )
     with pytest.raises(ServeError, match="not enough memory for its slots") as caught:
         await load(backend, tmp_path, text)
