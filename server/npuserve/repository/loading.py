@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import settings_without_effect
-from npuserve.config.complete import complete_model_config
+from npuserve.config.complete import DEFAULT_MAX_BATCH_SIZE, complete_model_config
 from npuserve.config.contradiction import check_against_signature
-from npuserve.config.model_config import read_model_config
+from npuserve.config.model_config import parse_model_config_json, read_model_config
 from npuserve.config.platforms import identify_backend
 from npuserve.config.validate import validate_instances, validate_model_config, validate_tensors
 from npuserve.core.errors import ServeError, invalid
@@ -19,14 +20,20 @@ from npuserve.core.status import StatusCode
 from npuserve.execution.backend import Backend
 from npuserve.execution.executor import Executor
 from npuserve.repository.labels import Labels, read_labels
+from npuserve.repository.leases import Leases
 from npuserve.repository.scan import ModelDirectory
+from npuserve.repository.warmup import warm_up
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """One model version that serves: its effective config, what its file says of itself, and what runs it."""
+    """One model version that serves: its effective config, what its file says of itself, and what runs it.
+
+    load_seconds: what loading took, warm-up included.
+    leases: whoever looked the version up and may wait before the executor has accepted the request holds one.
+    """
 
     name: str
     version: int
@@ -34,25 +41,39 @@ class LoadedModel:
     signature: ModelSignature
     executor: Executor
     labels: Labels = field(default_factory=dict)
+    load_seconds: float = 0.0
+    leases: Leases = field(default_factory=Leases, repr=False, compare=False)
 
 
 class ModelLoader:
     """Reads configs and loads versions, each with the backend that its config or its files name.
 
+    backends: by backend name; ensembles, which have none, by their platform.
     auto_complete: whether a config may leave out what its folder and its compiled model say.
+    default_max_batch_sizes: by backend, of models that can batch and do not say how far.
     """
 
-    def __init__(self, backends: Mapping[str, Backend], *, auto_complete: bool = True) -> None:
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        *,
+        auto_complete: bool = True,
+        default_max_batch_sizes: Mapping[str, int] | None = None,
+    ) -> None:
         self._backends = dict(backends)
         self._auto_complete = auto_complete
+        self._default_max_batch_sizes = dict(default_max_batch_sizes or {})
 
-    def read_config(self, directory: ModelDirectory) -> ModelConfig:
+    def read_config(self, directory: ModelDirectory, override: str | None = None) -> ModelConfig:
         """Read what the folder says of the model, before any file of it is loaded. Blocks on the disk.
 
+        override: a config's JSON that takes the place of the folder's.
         Raises ServeError: INVALID_ARGUMENT, or INTERNAL if the config cannot be read.
         """
         config = ModelConfig()
-        if directory.config_path.exists() or not self._auto_complete:
+        if override is not None:
+            config = parse_model_config_json(override)
+        elif directory.config_path.exists() or not self._auto_complete:
             config = read_model_config(directory.config_path)
         if config.name and config.name != directory.name:
             raise invalid(
@@ -66,8 +87,9 @@ class ModelLoader:
         return config
 
     async def load(self, directory: ModelDirectory, version: int, config: ModelConfig) -> LoadedModel:
-        """Describe the model file, complete and check the config with it, load. Raises ServeError."""
-        backend = self._backends.get(config.backend)
+        """Describe the model file, complete and check the config with it, load, warm up. Raises ServeError."""
+        started = time.monotonic()
+        backend = self._backends.get(config.backend or config.platform)
         if backend is None:
             raise invalid(
                 f"unable to find backend library for backend '{config.backend or config.platform}', try specifying "
@@ -78,19 +100,41 @@ class ModelLoader:
             path /= config.default_model_filename
         await asyncio.to_thread(_require_version, directory, path, is_file=backend.needs_model_file)
         labels = await asyncio.to_thread(read_labels, directory.path, config)
-        device_count = await backend.device_count()
         signature = await backend.describe(path, config)
+        complete = await self._complete(backend, config, signature)
+        executor = await backend.load(path, complete, signature)
+        try:
+            await warm_up(executor, complete, signature, directory.path)
+        except BaseException:
+            await executor.close()
+            raise
+        return LoadedModel(
+            directory.name,
+            version,
+            complete,
+            signature,
+            executor,
+            labels,
+            load_seconds=time.monotonic() - started,
+        )
+
+    async def _complete(self, backend: Backend, config: ModelConfig, signature: ModelSignature) -> ModelConfig:
+        """Return the effective config, which fits the model and the devices. Raises ServeError."""
+        device_count = await backend.device_count()
         complete = complete_model_config(
-            config, signature, device_count=device_count, auto_complete=self._auto_complete
+            config,
+            signature,
+            device_count=device_count,
+            auto_complete=self._auto_complete,
+            default_max_batch_size=self._default_max_batch_sizes.get(config.backend, DEFAULT_MAX_BATCH_SIZE),
         )
         validate_model_config(complete)
         validate_tensors(complete)
         validate_instances(complete, device_count)
         check_against_signature(complete, signature)
         if ignored := settings_without_effect(complete):
-            _log.warning("model '%s': accepted, but without effect: %s", directory.name, ", ".join(ignored))
-        executor = await backend.load(path, complete, signature)
-        return LoadedModel(directory.name, version, complete, signature, executor, labels)
+            _log.warning("model '%s': accepted, but without effect: %s", config.name, ", ".join(ignored))
+        return complete
 
     async def close(self) -> None:
         """Close the backends. Every executor must be closed. Raises ExceptionGroup after all if some failed to."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 from npuserve.repository.loading import LoadedModel
+from npuserve.repository.source import ModelSource
 
 UNLOADED = "unloaded"
 
@@ -34,12 +35,16 @@ class ModelEntry:
 
     failure: why the model as a whole has no versions: its config cannot be used, or its name is not unique, or no
     version may be loaded.
-    is_known: whether its config could be read; a model that is not known is not found by requests.
+    is_known: whether it ever reached loading; a model that is not known is not found by requests.
+    source: what it was built from, or last tried with if nothing of it serves; None if it is not to be served.
+    is_named: whether it was loaded by its name, and not only as a step of an ensemble.
     """
 
     name: str
     is_known: bool = True
     failure: str = ""
+    source: ModelSource | None = None
+    is_named: bool = False
     versions: dict[int, VersionEntry] = field(default_factory=dict)
 
     def ready(self) -> list[LoadedModel]:
