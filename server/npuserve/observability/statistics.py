@@ -1,6 +1,8 @@
 """Counters of one model version, with Triton's meanings (statistics extension)."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +75,61 @@ class ModelStatistics:
     responses: tuple[ResponseStatistics, ...] = ()
     pending: int = 0
     padded_rows: int = 0
+
+
+def merged(parts: Sequence[ModelStatistics]) -> ModelStatistics:
+    """Return the counters of several instances as those of one model."""
+    return ModelStatistics(
+        last_inference_ms=max((part.last_inference_ms for part in parts), default=0),
+        inference_count=sum(part.inference_count for part in parts),
+        execution_count=sum(part.execution_count for part in parts),
+        success=_total(part.success for part in parts),
+        fail=_total(part.fail for part in parts),
+        queue=_total(part.queue for part in parts),
+        compute_input=_total(part.compute_input for part in parts),
+        compute_infer=_total(part.compute_infer for part in parts),
+        compute_output=_total(part.compute_output for part in parts),
+        batches=_merged_batches([batch for part in parts for batch in part.batches]),
+        cache_hit=_total(part.cache_hit for part in parts),
+        cache_miss=_total(part.cache_miss for part in parts),
+        failures=Failures(
+            rejected=sum(part.failures.rejected for part in parts),
+            cancelled=sum(part.failures.cancelled for part in parts),
+            backend=sum(part.failures.backend for part in parts),
+            other=sum(part.failures.other for part in parts),
+        ),
+        responses=tuple(
+            _merged_responses(place)
+            for place in zip_longest(*(part.responses for part in parts), fillvalue=ResponseStatistics())
+        ),
+        pending=sum(part.pending for part in parts),
+        padded_rows=sum(part.padded_rows for part in parts),
+    )
+
+
+def _total(durations: Iterable[Duration]) -> Duration:
+    known = list(durations)
+    return Duration(sum(duration.count for duration in known), sum(duration.ns for duration in known))
+
+
+def _merged_batches(batches: Sequence[BatchStatistics]) -> tuple[BatchStatistics, ...]:
+    return tuple(
+        BatchStatistics(
+            size,
+            _total(batch.compute_input for batch in batches if batch.batch_size == size),
+            _total(batch.compute_infer for batch in batches if batch.batch_size == size),
+            _total(batch.compute_output for batch in batches if batch.batch_size == size),
+        )
+        for size in sorted({batch.batch_size for batch in batches})
+    )
+
+
+def _merged_responses(responses: Sequence[ResponseStatistics]) -> ResponseStatistics:
+    return ResponseStatistics(
+        compute_infer=_total(response.compute_infer for response in responses),
+        compute_output=_total(response.compute_output for response in responses),
+        success=_total(response.success for response in responses),
+        fail=_total(response.fail for response in responses),
+        empty_response=_total(response.empty_response for response in responses),
+        cancel=_total(response.cancel for response in responses),
+    )
