@@ -78,8 +78,6 @@ def settings_without_effect(config: ModelConfig) -> tuple[str, ...]:
         "default_timeout_microseconds": any(policy.default_timeout_microseconds for policy in policies),
         "instance_group.rate_limiter": any(group.HasField("rate_limiter") for group in config.instance_group),
         "instance_group.host_policy": any(group.host_policy for group in config.instance_group),
-        "model_warmup": bool(config.model_warmup),
-        "response_cache": config.response_cache.enable,
         "optimization.execution_accelerators": optimization.HasField("execution_accelerators"),
         "optimization.cuda": optimization.HasField("cuda"),
         "cc_model_filenames": bool(config.cc_model_filenames),

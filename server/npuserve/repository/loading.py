@@ -1,6 +1,7 @@
 """Takes one model version from its folder to an executor. Knows no states: whoever calls keeps them."""
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Mapping
@@ -13,12 +14,15 @@ from npuserve.config.complete import DEFAULT_MAX_BATCH_SIZE, complete_model_conf
 from npuserve.config.contradiction import check_against_signature
 from npuserve.config.model_config import parse_model_config_json, read_model_config
 from npuserve.config.platforms import identify_backend
+from npuserve.config.sequence import visible_signature
 from npuserve.config.validate import validate_instances, validate_model_config, validate_tensors
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
+from npuserve.execution.assembly import assemble
 from npuserve.execution.backend import Backend
 from npuserve.execution.executor import Executor
+from npuserve.execution.response_cache import ResponseCache
 from npuserve.repository.labels import Labels, read_labels
 from npuserve.repository.leases import Leases
 from npuserve.repository.scan import ModelDirectory
@@ -51,6 +55,7 @@ class ModelLoader:
     backends: by backend name; ensembles, which have none, by their platform.
     auto_complete: whether a config may leave out what its folder and its compiled model say.
     default_max_batch_sizes: by backend, of models that can batch and do not say how far.
+    cache: where answers are kept of models that ask for it; None: nowhere.
     """
 
     def __init__(
@@ -59,10 +64,13 @@ class ModelLoader:
         *,
         auto_complete: bool = True,
         default_max_batch_sizes: Mapping[str, int] | None = None,
+        cache: ResponseCache | None = None,
     ) -> None:
         self._backends = dict(backends)
         self._auto_complete = auto_complete
         self._default_max_batch_sizes = dict(default_max_batch_sizes or {})
+        self._cache = cache
+        self._loads = itertools.count(1)
 
     def read_config(self, directory: ModelDirectory, override: str | None = None) -> ModelConfig:
         """Read what the folder says of the model, before any file of it is loaded. Blocks on the disk.
@@ -100,9 +108,18 @@ class ModelLoader:
             path /= config.default_model_filename
         await asyncio.to_thread(_require_version, directory, path, is_file=backend.needs_model_file)
         labels = await asyncio.to_thread(read_labels, directory.path, config)
-        signature = await backend.describe(path, config)
+        full_signature = await backend.describe(path, config)
+        signature = visible_signature(config, full_signature)
         complete = await self._complete(backend, config, signature)
-        executor = await backend.load(path, complete, signature)
+        executor = await assemble(
+            backend,
+            path,
+            complete,
+            full_signature,
+            model_folder=directory.path,
+            cache=self._cache,
+            identity=f"{directory.name}/{version}/{next(self._loads)}",
+        )
         try:
             await warm_up(executor, complete, signature, directory.path)
         except BaseException:
@@ -132,6 +149,8 @@ class ModelLoader:
         validate_tensors(complete)
         validate_instances(complete, device_count)
         check_against_signature(complete, signature)
+        if complete.response_cache.enable and self._cache is None:
+            _log.warning("model '%s': answers are not cached, as the server has no cache (--cache-config)", config.name)
         if ignored := settings_without_effect(complete):
             _log.warning("model '%s': accepted, but without effect: %s", config.name, ", ".join(ignored))
         return complete

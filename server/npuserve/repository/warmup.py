@@ -22,6 +22,7 @@ _DTYPES = {DataType.Value(dtype.config_name): dtype for dtype in Dtype}
 # Random integers are token ids as often as not: small ones are in every vocabulary.
 _RANDOM_INTEGERS = 100
 _SEED = 0
+_WHOLE_SEQUENCE = {"sequence_id": 1, "sequence_start": True, "sequence_end": True}
 
 
 async def warm_up(executor: Executor, config: ModelConfig, signature: ModelSignature, folder: Path) -> None:
@@ -74,6 +75,7 @@ def _request(sample: ModelWarmup, config: ModelConfig, signature: ModelSignature
             if spec.name in sample.inputs
         ],
         rows=rows,
+        parameters=_WHOLE_SEQUENCE if config.HasField("sequence_batching") else {},
     )
 
 

@@ -116,12 +116,11 @@ def test_a_model_without_any_device_is_refused() -> None:
 
 def test_settings_that_change_nothing_are_named() -> None:
     text = (
-        'dynamic_batching { preserve_ordering: true } model_warmup { name: "w" } '
+        "dynamic_batching { preserve_ordering: true } "
         'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }'
     )
     assert settings_without_effect(completed(text, bert())) == (
         "dynamic_batching.preserve_ordering",
-        "model_warmup",
         "optimization.execution_accelerators",
     )
     assert settings_without_effect(completed("", bert())) == ()
