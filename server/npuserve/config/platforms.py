@@ -18,6 +18,7 @@ class Platform:
 
 
 ASCEND = Platform("ascend", "ascend_om", "model.om")
+ENSEMBLE = Platform("", "ensemble", "")
 PLATFORMS = (
     ASCEND,
     Platform("onnxruntime", "onnxruntime_onnx", "model.onnx"),
@@ -25,7 +26,7 @@ PLATFORMS = (
     Platform("pytorch", "pytorch_libtorch", "model.pt"),
     Platform("tensorrt", "tensorrt_plan", "model.plan"),
     Platform("openvino", "", "model.xml"),
-    Platform("", "ensemble", ""),
+    ENSEMBLE,
 )
 
 
@@ -52,6 +53,8 @@ def _from_config(config: ModelConfig) -> Platform | None:
             raise invalid(f"unexpected platform type '{config.platform}' for {config.name}")
         return known
     known = next((known for known in PLATFORMS if known.backend == config.backend), None)
+    if config.platform == ENSEMBLE.platform:
+        raise invalid(f"Ensemble model '{config.name}' must have platform type 'ensemble' and empty backend type")
     if config.platform and (known is None or known.platform != config.platform):
         raise invalid(f"unexpected 'platform' and 'backend' pair, got:{config.platform}, {config.backend}")
     return known

@@ -13,6 +13,7 @@ from npuserve._proto.model_config_pb2 import (
     ModelOutput,
     ModelQueuePolicy,
 )
+from npuserve.config.ensemble import validate_ensemble
 from npuserve.core.errors import ServeError, invalid
 
 
@@ -20,6 +21,7 @@ def validate_model_config(config: ModelConfig) -> None:
     """Check batching and scheduling, before anything is loaded. Raises ServeError: INVALID_ARGUMENT."""
     if config.max_batch_size < 0:
         raise invalid(f"'max_batch_size' must be non-negative value for {config.name}")
+    validate_ensemble(config)
     scheduling = config.WhichOneof("scheduling_choice")
     if scheduling == "dynamic_batching":
         _validate_preferred_sizes(config)

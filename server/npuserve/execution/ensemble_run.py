@@ -1,0 +1,175 @@
+"""One request on its way through the steps of an ensemble."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from npuserve.core.errors import ServeError, invalid
+from npuserve.core.execution import ExecuteRequest
+from npuserve.core.request import GivenTensor, InferenceRequest, InferenceResponse, RequestedOutput
+from npuserve.core.tensor import Tensor
+from npuserve.core.timing import RequestTiming
+from npuserve.execution.caller import ModelCaller
+from npuserve.execution.counters import Stages
+from npuserve.execution.ensemble_plan import EnsemblePlan, Stage, Step
+
+Values = Mapping[str, Tensor | None]
+"""The ensemble's tensors so far; None for an optional input that the request left out."""
+
+
+def unset_output(ensemble: str) -> ServeError:
+    """Return the error for a step whose model answered without an output that is needed."""
+    return invalid(
+        f"in ensemble '{ensemble}', unexpected deadlock, at least one output is not set while no more ensemble steps "
+        "can be made"
+    )
+
+
+class EnsembleRun:
+    """Runs the steps of `plan` for one request. Cancelling what awaits it cancels the steps that run."""
+
+    def __init__(self, plan: EnsemblePlan, caller: ModelCaller, request: ExecuteRequest) -> None:
+        self.plan = plan
+        self._caller = caller
+        self._request = request
+        self._sums = _Sums()
+
+    @property
+    def stages(self) -> Stages:
+        """How long the steps have computed so far, in all."""
+        return Stages(self._sums.input_ns, self._sums.infer_ns, self._sums.output_ns)
+
+    async def responses(self, given: Values, stage: int = 0) -> AsyncGenerator[Values]:
+        """Yield the tensors of each response that reaches the end, in the order of the decoupled step's responses.
+
+        given: the tensors that the stage starts with. Raises ServeError: a step's, naming the ensemble.
+        """
+        here = self.plan.stages[stage]
+        values = await self.through(here, given)
+        if here.last is None:
+            yield values
+            return
+        timing: RequestTiming | None = None
+        waited_ns = 0
+        async with _closing(self._caller.stream(self._call(here.last, values))) as answers:
+            called_ns = time.monotonic_ns()
+            while (answer := await self._next(answers)) is not None:
+                waited_ns += time.monotonic_ns() - called_ns
+                # Each response tells the times of the whole execution so far.
+                timing = answer.timing or timing
+                if answer.outputs:
+                    values_now = {**values, **_named(here.last, answer)}
+                    async with aclosing(self.responses(values_now, stage + 1)) as following:
+                        async for each in following:
+                            yield each
+                called_ns = time.monotonic_ns()
+        self._sums.add(timing, waited_ns)
+
+    async def through(self, stage: Stage, given: Values) -> Values:
+        """Run the steps of a stage, each as soon as its tensors are there; return these and what they wrote.
+
+        Raises ServeError: the first step's that failed; those that still run are cancelled.
+        """
+        values = dict(given)
+        waiting = list(stage.steps)
+        running: set[asyncio.Task[Values]] = set()
+        started: list[asyncio.Task[Values]] = []
+        try:
+            while waiting or running:
+                ready = [step for step in waiting if step.reads <= values.keys()]
+                if not ready and not running:
+                    raise unset_output(self.plan.name)
+                waiting = [step for step in waiting if step not in ready]
+                if len(ready) == 1 and not running:
+                    values.update(await self._answered(ready[0], values))
+                    continue
+                tasks = [asyncio.create_task(self._answered(step, values)) for step in ready]
+                started += tasks
+                done, running = await asyncio.wait({*running, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    values.update(task.result())
+        finally:
+            for task in started:
+                task.cancel()
+            if started:
+                await asyncio.gather(*started, return_exceptions=True)
+        return values
+
+    async def _answered(self, step: Step, values: Values) -> Values:
+        called_ns = time.monotonic_ns()
+        try:
+            answer = await self._caller.infer(self._call(step, values))
+        except ServeError as error:
+            raise self._failed(error) from error
+        self._sums.add(answer.timing, time.monotonic_ns() - called_ns)
+        return _named(step, answer)
+
+    async def _next(self, answers: AsyncIterator[InferenceResponse]) -> InferenceResponse | None:
+        try:
+            return await anext(answers, None)
+        except ServeError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: ServeError) -> ServeError:
+        return ServeError(error.status, f"in ensemble '{self.plan.name}', {error.message}")
+
+    def _call(self, step: Step, values: Values) -> InferenceRequest:
+        given = [(name, values.get(tensor)) for name, tensor in step.inputs.items()]
+        return InferenceRequest(
+            model=step.model,
+            version=step.version,
+            id=self._request.id,
+            parameters=self._request.parameters,
+            inputs=[
+                GivenTensor(name, tensor.dtype, step.layout.shape_of(name, tensor.shape), tensor.data)
+                for name, tensor in given
+                if tensor is not None
+            ],
+            outputs=self._wanted(step),
+            deadline=self._request.deadline,
+        )
+
+    def _wanted(self, step: Step) -> Sequence[RequestedOutput]:
+        """Return the outputs to ask a step for; one that only the client reads is written where the client wants it."""
+        places = {} if self.plan.is_decoupled else self._request.destinations
+        return [
+            RequestedOutput(name=name, destination=places.get(tensor) if tensor in self.plan.written_only else None)
+            for name, tensor in step.outputs.items()
+        ]
+
+
+def _named(step: Step, answer: InferenceResponse) -> Values:
+    """Return a step's outputs by the ensemble's names; what it answers besides is dropped."""
+    return {step.outputs[tensor.name]: tensor for tensor in answer.outputs if tensor.name in step.outputs}
+
+
+@asynccontextmanager
+async def _closing(answers: AsyncIterator[InferenceResponse]) -> AsyncIterator[AsyncIterator[InferenceResponse]]:
+    """Close the iterator at the end, which cancels its request."""
+    try:
+        yield answers
+    finally:
+        if isinstance(answers, AsyncGenerator):
+            await answers.aclose()
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Compute times of the steps of one request, in nanoseconds."""
+
+    input_ns: int = 0
+    infer_ns: int = 0
+    output_ns: int = 0
+
+    def add(self, timing: RequestTiming | None, waited_ns: int) -> None:
+        """Add a step that took so long; where its model keeps no times, all of it is the model's."""
+        if timing is None:
+            self.infer_ns += waited_ns
+            return
+        ready_ns = timing.h2d_end_ns or timing.gathered_ns
+        executed_ns = timing.execute_end_ns or timing.d2h_end_ns
+        self.input_ns += ready_ns - timing.start_ns
+        self.infer_ns += executed_ns - ready_ns
+        self.output_ns += timing.scattered_ns - executed_ns
