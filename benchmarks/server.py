@@ -61,6 +61,7 @@ class ServerProcess:
 def serving(repository: Path, log: Path, *flags: str) -> Iterator[ServerProcess]:
     """Serve a repository on a free port of 127.0.0.1. At the end the server is killed if it still runs."""
     command = [str(NPUSERVE), "serve", f"--model-repository={repository}", "--grpc-address=127.0.0.1", "--grpc-port=0"]
+    command += ["--allow-http=false", "--allow-metrics=false"]
     with log.open("w") as output:
         process = subprocess.Popen([*command, *flags], stdout=output, stderr=subprocess.STDOUT)
     try:

@@ -143,6 +143,7 @@ def server(repository: Path, threads: int) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     command = [str(NPUSERVE), "serve", f"--model-repository={repository}", f"--grpc-port={port}"]
+    command += ["--allow-http=false", "--allow-metrics=false"]
     environment = os.environ | {"NPUSERVE_EMULATOR_THREADS": str(threads)}
     with (WORK / "server.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)

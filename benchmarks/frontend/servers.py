@@ -58,6 +58,7 @@ def npuserve(name: str, repository: Path, frontend: str, *flags: str, port: int 
     chosen = port or free_port()
     command: list[str | Path] = [NPUSERVE, "serve", "--model-repository", repository, "--frontend", frontend]
     command += ["--grpc-address=127.0.0.1", f"--grpc-port={chosen}", *flags]
+    command += ["--allow-http=false", "--allow-metrics=false"]
     return Launch(name, chosen, command, {**os.environ})
 
 

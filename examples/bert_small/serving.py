@@ -30,7 +30,7 @@ class Server:
         self.url = f"127.0.0.1:{free_port()}"
         port = self.url.rpartition(":")[2]
         command = [*npuserve(), "serve", "--model-repository", str(repository), "--grpc-address", "127.0.0.1"]
-        command += ["--grpc-port", port]
+        command += ["--grpc-port", port, "--allow-http=false", "--allow-metrics=false"]
         with log.open("w") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 

@@ -172,7 +172,8 @@ def test_a_repository_that_does_not_exist_is_said_in_one_line(tmp_path: Path) ->
 
 
 def test_an_acl_library_that_does_not_exist_is_named(waiting: Path, tmp_path: Path) -> None:
-    result = run("serve", "--model-repository", waiting, "--grpc-port=0", "--acl-library", tmp_path / "libx.so")
+    ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")
+    result = run("serve", "--model-repository", waiting, *ports, "--acl-library", tmp_path / "libx.so")
     assert result.returncode == 1
     assert str(tmp_path / "libx.so") in result.stderr
 
@@ -180,7 +181,8 @@ def test_an_acl_library_that_does_not_exist_is_named(waiting: Path, tmp_path: Pa
 def test_a_port_in_use_ends_the_start(waiting: Path) -> None:
     with serving(waiting) as server:
         port = server.url.rpartition(":")[2]
-        result = run("serve", "--model-repository", waiting, "--grpc-address=127.0.0.1", "--grpc-port", port)
+        where = ("--grpc-address=127.0.0.1", f"--grpc-port={port}", "--http-port=0", "--metrics-port=0")
+        result = run("serve", "--model-repository", waiting, *where)
         assert result.returncode == 1
         assert f"Socket '127.0.0.1:{port}' already in use" in result.stderr
 

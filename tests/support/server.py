@@ -17,20 +17,30 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60
 
 
-class Server:
-    """A running server. `lines` is its log so far; `url` is where it listens."""
+_URLS = {"GRPCInferenceService": "url", "HTTPService": "http_url", "Metrics Service": "metrics_url"}
+# In the order in which the log names them.
+_SWITCHES = {
+    "GRPCInferenceService": "--allow-grpc",
+    "HTTPService": "--allow-http",
+    "Metrics Service": "--allow-metrics",
+}
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+
+class Server:
+    """A running server. `lines` is its log so far; `url`, `http_url` and `metrics_url` are where it listens."""
+
+    def __init__(self, process: subprocess.Popen[str], last_service: str = "GRPCInferenceService") -> None:
         self.process = process
+        self._last_service = last_service
         self.lines: list[str] = []
         self._started = threading.Event()
-        self.url = ""
+        self.url = self.http_url = self.metrics_url = ""
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def wait_until_started(self) -> None:
         self._started.wait(START_SECONDS)
-        assert self.url, "the server did not start:\n" + "".join(self.lines)
+        assert self.url or self.http_url, "the server did not start:\n" + "".join(self.lines)
 
     def channel(self) -> grpc.Channel:
         return grpc.insecure_channel(self.url)
@@ -62,9 +72,10 @@ class Server:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line)
-            if match := re.search(r"Started GRPCInferenceService at \S+:(\d+)", line):
-                self.url = f"127.0.0.1:{match[1]}"
-                self._started.set()
+            if match := re.search(r"Started (GRPCInferenceService|HTTPService|Metrics Service) at \S+:(\d+)", line):
+                setattr(self, _URLS[match[1]], f"127.0.0.1:{match[2]}")
+                if match[1] == self._last_service:
+                    self._started.set()
         self._started.set()
 
 
@@ -81,9 +92,11 @@ def environment(**changes: str) -> dict[str, str]:
 @contextmanager
 def launched(repository: Path, *flags: str, **changes: str) -> Iterator[Server]:
     """Start a server without waiting for it; it is killed at the end if it still runs."""
-    arguments = command("serve", "--model-repository", repository, "--grpc-port=0", "--grpc-address=127.0.0.1", *flags)
+    where = [f"--{part}-{what}" for part in ("grpc", "http", "metrics") for what in ("port=0", "address=127.0.0.1")]
+    arguments = command("serve", "--model-repository", repository, *where, *flags)
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment(**changes))
-    server = Server(process)
+    served = [service for service, switch in _SWITCHES.items() if f"{switch}=false" not in flags]
+    server = Server(process, served[-1])
     try:
         yield server
     finally:

@@ -12,7 +12,7 @@ from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.inference import InferenceService
 from npuserve.service.routes import InferRoutes
-from npuserve.service.table import method_table
+from npuserve.service.table import TableOptions, method_table
 from npuserve.transport.front_end import FrontEnd, FrontEndError
 from npuserve.transport.lifecycle import Ending, Lifecycle
 
@@ -62,7 +62,7 @@ def _front_end(registry: ModelRegistry, options: ServerOptions) -> FrontEnd:
     """
     inference = InferenceService()
     inference.serve(registry)
-    methods = method_table(registry, inference, server_id=options.server_id, server_version=__version__)
+    methods = method_table(registry, inference, TableOptions(server_id=options.server_id, server_version=__version__))
     if options.grpc.frontend == "grpcio":
         from npuserve.transport.grpc_aio import GrpcAioFrontEnd
 

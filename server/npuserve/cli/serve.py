@@ -19,6 +19,7 @@ from npuserve.cli.server_flags import (
     add_life_arguments,
     add_log_arguments,
     add_model_arguments,
+    control_options,
 )
 from npuserve.cli.settings import backend_settings, cache_bytes
 from npuserve.config.options import ServerOptions
@@ -69,6 +70,7 @@ def _options(parsed: argparse.Namespace, environment: Mapping[str, str]) -> Serv
     """Return the checked options. Raises ValueError, LibraryNotFoundError."""
     return ServerOptions(
         model_repositories=tuple(parsed.repositories),
+        control=control_options(parsed),
         server_id=parsed.id,
         grpc=grpc_options(parsed),
         exit_timeout_secs=parsed.exit_timeout_secs,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from npuserve.cli.acl_library import DEVICES
 from npuserve.cli.parser import add_flag
+from npuserve.config.control_options import ControlOptions
 from npuserve.config.options import LOG_FORMATS
 
 
@@ -41,6 +42,17 @@ def add_model_arguments(group: argparse._ArgumentGroup) -> None:
         help="a setting of a backend, as onnxruntime,default-max-batch-size=8; may be repeated",
     )
     add("--cache-config", action="append", default=[], metavar="local,size=BYTES", help="room for the response cache")
+
+
+def control_options(parsed: argparse.Namespace) -> ControlOptions:
+    """Return the checked options of model control. Raises ValueError."""
+    return ControlOptions(
+        mode=parsed.model_control_mode,
+        load_models=tuple(parsed.load_model),
+        poll_secs=parsed.repository_poll_secs,
+        load_retry_count=parsed.model_load_retry_count,
+        config_name=parsed.model_config_name,
+    )
 
 
 def add_life_arguments(group: argparse._ArgumentGroup) -> None:

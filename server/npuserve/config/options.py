@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from npuserve.config.control_options import ControlOptions
 from npuserve.config.grpc_options import GrpcOptions
 from npuserve.config.require import require
 
@@ -15,6 +16,7 @@ class ServerOptions:
     """The server's options, with Triton's names and defaults. Raises ValueError, naming the option and its range.
 
     model_repositories: at least one existing folder; each holds one folder a model.
+    control: which models are loaded, and when.
     grpc: the part of the gRPC front end.
     exit_timeout_secs: how long accepted requests may take to finish once the server is told to stop.
     exit_on_error: a model that fails to load at start ends the server.
@@ -28,6 +30,7 @@ class ServerOptions:
     """
 
     model_repositories: tuple[Path, ...]
+    control: ControlOptions = field(default_factory=ControlOptions)
     server_id: str = "npuserve"
     grpc: GrpcOptions = field(default_factory=GrpcOptions)
     exit_timeout_secs: float = 30.0
