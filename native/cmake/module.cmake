@@ -12,7 +12,8 @@ set_target_properties(_engine PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${NPUSERVE_PAC
 
 # Cython's C++ is not ours to warn about.
 set(wire_source ${CMAKE_BINARY_DIR}/_wire.cc)
-file(GLOB wire_cython CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/wire/*.pyx ${CMAKE_CURRENT_SOURCE_DIR}/wire/*.pxd)
+file(GLOB wire_cython CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/wire/*.pyx ${CMAKE_CURRENT_SOURCE_DIR}/wire/*.pxd
+     ${CMAKE_CURRENT_SOURCE_DIR}/wire/*.pxi)
 add_custom_command(
   OUTPUT ${wire_source}
   COMMAND ${Python_EXECUTABLE} -m cython --cplus -3 -Werror -I ${CMAKE_CURRENT_SOURCE_DIR} --output-file ${wire_source}

@@ -36,6 +36,21 @@ cdef extern from "core/status.h" namespace "npuserve::core":
     cdef cppclass Status:
         Status()
         Status(StatusCode, string)
+        StatusCode code()
+        const string& message()
+
+cdef extern from "core/timing.h" namespace "npuserve::core":
+    cdef cppclass Timing:
+        uint64_t batch_id
+        size_t gear
+        int64_t batch_rows
+        int64_t arrival_ns
+        int64_t start_ns
+        int64_t gathered_ns
+        int64_t h2d_end_ns
+        int64_t execute_end_ns
+        int64_t d2h_end_ns
+        int64_t scattered_ns
 
 cdef extern from "core/sink.h" namespace "npuserve::core":
     const char* SINK_CAPSULE "npuserve::core::kSinkCapsule"
@@ -104,6 +119,21 @@ cdef extern from "wire/memory_budget.h" namespace "npuserve::wire":
     cdef cppclass MemoryBudget:
         size_t used_bytes()
 
+cdef extern from "wire/observation.h" namespace "npuserve::wire":
+    cdef cppclass ObservedRequest:
+        string model
+        string version
+        string id
+        Status status
+        int64_t started_ns
+        int64_t ended_ns
+        Timing timing
+        string trace_parent
+    cdef cppclass Observation:
+        void ask_for(cpp_bool, int64_t)
+        cpp_bool empty()
+        cpp_bool next(ObservedRequest&) except +
+
 cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
     cdef enum class Kind "npuserve::wire::HandlerEvent::Kind":
         kStarted
@@ -137,6 +167,7 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
         void submit_gathered() except + nogil
         void deliver(int64_t) except + nogil
         cpp_bool next_failure(Failure&)
+        Observation& observation()
         void grant_waiting(int64_t) except +
         cpp_bool next_handler_event(HandlerEvent&)
         const CallHead* head(uint64_t)
@@ -147,4 +178,85 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
         void finish(uint64_t, const Status&, const vector[pair[string, string]]&, int64_t) except +
         size_t unsent_bytes(uint64_t)
         size_t open_calls()
+        cpp_bool is_quiet()
+
+cdef extern from "wire/http_limits.h" namespace "npuserve::wire":
+    cdef cppclass CHttpLimits "npuserve::wire::HttpLimits":
+        size_t max_connections
+        size_t max_unsent_bytes
+    cdef cppclass HttpLimitField:
+        string_view name
+        int64_t least
+        int64_t most
+        int64_t (*get)(const CHttpLimits&)
+        void (*set)(CHttpLimits&, int64_t)
+    cdef cppclass HttpLimitFields "std::span<const npuserve::wire::HttpLimitField>":
+        size_t size()
+        const HttpLimitField& operator[](size_t)
+    HttpLimitFields http_limit_fields()
+
+cdef extern from "wire/http_head.h" namespace "npuserve::wire":
+    cdef cppclass HttpField:
+        string_view name
+        string_view value
+    cdef cppclass HttpHead:
+        string_view method
+        string_view path
+        vector[HttpField] fields
+
+cdef extern from "wire/http_answer.h" namespace "npuserve::wire":
+    cpp_bool may_be_given(string_view, string_view)
+
+cdef extern from "wire/http_connection.h" namespace "npuserve::wire":
+    cdef cppclass CHttpConnection "npuserve::wire::HttpConnection":
+        cpp_bool wants_read()
+        cpp_bool wants_write()
+        cpp_bool finished()
+        cpp_bool lingers()
+        cpp_bool aborted()
+        cpp_bool has_request()
+        const HttpHead& head()
+        const Buffer& body()
+        void forget_body_bytes()
+        size_t unsent_bytes()
+
+cdef extern from "wire/http_endpoint.h" namespace "npuserve::wire":
+    cdef enum class HttpKind "npuserve::wire::HttpEvent::Kind":
+        kStarted
+        kEnded
+    cdef cppclass HttpEvent:
+        HttpKind kind
+        uint64_t connection
+    cdef cppclass HttpFailure:
+        string model
+        string message
+    cdef cppclass CHttpEndpoint "npuserve::wire::HttpEndpoint":
+        CHttpEndpoint(const CHttpLimits&) except +
+        const MemoryBudget& budget()
+        int file_descriptor()
+        void set_routes(const vector[CRoute]&) except +
+        void refuse_new_requests(int, string, int64_t) except +
+        void shut_down(int64_t) except +
+        uint64_t open(int64_t) except +
+        void receive(uint64_t, ByteSpan, int64_t) except + nogil
+        void set_writable(uint64_t, cpp_bool, int64_t) except +
+        void take_output(uint64_t, string&, size_t, int64_t) except + nogil
+        void close(uint64_t, int64_t) except +
+        CHttpConnection* find(uint64_t)
+        size_t connections()
+        void take_touched(vector[uint64_t]&)
+        void advance(int64_t) except + nogil
+        int64_t next_wake_ns()
+        cpp_bool has_gathered()
+        void submit_gathered() except + nogil
+        void deliver(int64_t) except + nogil
+        cpp_bool next_failure(HttpFailure&)
+        Observation& observation()
+        void grant_waiting(int64_t) except +
+        cpp_bool next_event(HttpEvent&)
+        void respond(uint64_t, int, const vector[pair[string, string]]&, ByteSpan, int64_t) except +
+        void start_stream(uint64_t, int, const vector[pair[string, string]]&, int64_t) except +
+        void send(uint64_t, ByteSpan, int64_t) except +
+        void end_stream(uint64_t, int64_t) except +
+        size_t open_requests()
         cpp_bool is_quiet()

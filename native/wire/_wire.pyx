@@ -24,68 +24,7 @@ READ_BYTES = 256 * 1024
 cdef size_t WRITE_BYTES = 256 * 1024
 
 
-cdef class Limits:
-    cdef CLimits _limits
-
-    def __init__(self, **limits):
-        for name, value in limits.items():
-            self._set(name, value)
-
-    cdef _set(self, str name, int64_t value):
-        cdef LimitFields fields = limit_fields()
-        cdef size_t i
-        for i in range(fields.size()):
-            if _text(fields[i].name) != name:
-                continue
-            if not fields[i].least <= value <= fields[i].most:
-                raise ValueError(f"{name} must be in range [{fields[i].least}, {fields[i].most}], got {value}")
-            fields[i].set(self._limits, value)
-            return
-        raise TypeError(f"there is no limit '{name}'")
-
-    def as_dict(self):
-        cdef LimitFields fields = limit_fields()
-        cdef size_t i
-        return {_text(fields[i].name): fields[i].get(self._limits) for i in range(fields.size())}
-
-
-cdef class DeclaredTensor:
-    cdef CDeclaredTensor _tensor
-    cdef size_t _position
-
-    def __init__(self, *, name, dtype, dims, model_dims, position=0):
-        cdef bytes text = dtype.encode()
-        cdef optional[Dtype] known = dtype_from_name(string_view(<const char*>text, len(text)))
-        if not known.has_value():
-            raise ValueError(f"there is no dtype '{dtype}'")
-        self._tensor.name = name.encode()
-        self._tensor.dtype = known.value()
-        self._tensor.dims = dims
-        self._tensor.model_dims = model_dims
-        self._position = position
-
-
-cdef class Route:
-    cdef CRoute _route
-
-    def __init__(self, *, name, asked_version, version, max_batch_size, inputs, outputs, sink):
-        if not PyCapsule_IsValid(sink, SINK_CAPSULE):
-            raise ValueError("sink must be the capsule of an _engine.Model")
-        cdef shared_ptr[InferTarget] target = make_shared[InferTarget]()
-        cdef ModelInterface* model = &deref(target).model
-        cdef DeclaredTensor tensor
-        model.name = name.encode()
-        model.version = version.encode()
-        model.max_batch_size = max_batch_size
-        for tensor in inputs:
-            model.inputs.push_back(tensor._tensor)
-            model.input_positions.push_back(tensor._position)
-        for tensor in outputs:
-            model.outputs.push_back(tensor._tensor)
-        deref(target).sink = deref(<shared_ptr[Sink]*>PyCapsule_GetPointer(sink, SINK_CAPSULE))
-        self._route.name = name.encode()
-        self._route.asked_version = asked_version.encode()
-        self._route.target = <shared_ptr[const InferTarget]>target
+include "routes.pxi"
 
 
 cdef class Endpoint:
@@ -93,6 +32,7 @@ cdef class Endpoint:
     cdef CLimits _limits
     cdef object _dispatch
     cdef object _on_failure
+    cdef object _on_finished
     cdef object _loop
     cdef object _timer
     cdef int64_t _timer_ns
@@ -152,6 +92,10 @@ cdef class Endpoint:
         for route in routes:
             native.push_back(route._route)
         deref(self._endpoint).set_routes(native)
+
+    def observe(self, *, cpp_bool wants_all, int64_t slow_ns, on_finished):
+        self._on_finished = on_finished
+        deref(self._endpoint).observation().ask_for(wants_all, slow_ns)
 
     def refuse_new_calls(self, int code, str message):
         deref(self._endpoint).refuse_new_calls(Status(<StatusCode>code, message.encode()))
@@ -240,8 +184,17 @@ cdef class Endpoint:
             # In the loop's next round, when what was readable in this one has been read.
             self._will_submit = True
             self._loop.call_soon(self._submit)
+        if not deref(self._endpoint).observation().empty():
+            self._tell()
         if self._quiet_waiters and deref(self._endpoint).is_quiet():
             _wake(self._quiet_waiters)
+
+    cdef _tell(self):
+        cdef ObservedRequest request
+        finished = []
+        while deref(self._endpoint).observation().next(request):
+            finished.append(_finished(request))
+        self._on_finished(finished)
 
     cdef _flush(self, _Connection protocol, int64_t now_ns):
         try:
@@ -468,6 +421,17 @@ cdef str _text(string_view text):
     return PyBytes_FromStringAndSize(text.data(), text.size()).decode()
 
 
+cdef tuple _finished(const ObservedRequest& request):
+    cdef const Timing* t = &request.timing
+    timing = None
+    if t.batch_id != 0:
+        timing = (t.batch_id, t.gear, t.batch_rows, t.arrival_ns, t.start_ns, t.gathered_ns, t.h2d_end_ns,
+                  t.execute_end_ns, t.d2h_end_ns, t.scattered_ns)
+    return (request.model.decode(), request.version.decode(), request.id.decode(), <int>request.status.code(),
+            request.status.message().decode("utf-8", "replace"), request.started_ns, request.ended_ns, timing,
+            request.trace_parent.decode("utf-8", "replace"))
+
+
 cdef tuple _field(const string& key, const string& value):
     name = key.decode()
     return name, value if name.endswith("-bin") else value.decode("utf-8", "replace")
@@ -488,3 +452,6 @@ def _peer(address):
     if host.startswith("::ffff:") and "." in host:
         host = host.removeprefix("::ffff:")
     return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+
+include "http.pxi"

@@ -14,11 +14,10 @@ const core::Status& unparsable() {
   return status;
 }
 
-// The refusals of a model's queue name the request, which the queue does not know.
-bool names_request(const core::Status& status) {
-  return status.code() == core::StatusCode::kUnavailable &&
-         (status.message().starts_with("Exceeds maximum queue size") ||
-          status.message().starts_with("Server is stopping, scheduler for model has stopped accepting"));
+std::string trace_parent_of(const CallHead* head) {
+  if (head == nullptr) return {};
+  const auto found = std::ranges::find(head->metadata, "traceparent", &std::pair<std::string, std::string>::first);
+  return found == head->metadata.end() ? std::string() : found->second;
 }
 
 size_t bytes_of(const std::vector<Buffer>& buffers) {
@@ -36,16 +35,6 @@ Endpoint::Endpoint(const Limits& limits, std::string infer_path, int response_co
       budget_(
           limits_.memory_budget_bytes, limits_.max_waiting_calls,
           {.largest_bytes = kStreamWindowBytes + kMessageOverheadBytes, .limit_bytes = limits_.small_messages_bytes}) {}
-
-Endpoint::~Endpoint() {
-  gathered_.clear();
-  while (in_flight_ > 0) {
-    outbox_.wait();
-    outbox_.take(finished_);
-    in_flight_ -= finished_.size();
-    finished_.clear();
-  }
-}
 
 void Endpoint::refuse_new_calls(core::Status refusal) {
   refusal_ = std::move(refusal);
@@ -149,9 +138,7 @@ void Endpoint::schedule(uint64_t id, Entry& entry) {
 }
 
 void Endpoint::deliver(int64_t now_ns) {
-  finished_.clear();
-  outbox_.take(finished_);
-  in_flight_ -= finished_.size();
+  queue_.take(finished_);
   for (const std::unique_ptr<InferCall>& call : finished_) deliver(*call, now_ns);
   finished_.clear();
 }
@@ -243,8 +230,7 @@ void Endpoint::end(Token token) {
   const auto found = calls_.find(token);
   if (found == calls_.end()) return;
   if (found->second.stage == Stage::kInferSubmitted) {
-    submit_gathered();
-    found->second.target->sink->cancel(token);
+    queue_.cancel(*found->second.target, token);
   }
   if (found->second.stage == Stage::kHandler) handler_events_.push_back({HandlerEvent::Kind::kEnded, token});
   calls_.erase(found);
@@ -262,6 +248,10 @@ void Endpoint::infer(Connection& connection, Token token, Call& call, Message me
     case Verdict::kReady:
       return gather(connection, token, call, std::move(message), std::move(plan), now_ns);
     case Verdict::kRefused:
+      if (observation_.wants(0)) {
+        observation_.note_refusal(call.target->model, request_.id, plan.refusal, now_ns,
+                                  trace_parent_of(connection.head(stream_of(token))));
+      }
       return answer(connection, token, plan.refusal);
     case Verdict::kHandOn:
       call.messages.push_back(std::move(message));
@@ -271,10 +261,6 @@ void Endpoint::infer(Connection& connection, Token token, Call& call, Message me
 
 void Endpoint::gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan,
                       int64_t now_ns) {
-  if (in_flight_ == outbox_room_) {
-    outbox_.reserve(2 * outbox_room_ + 64);
-    outbox_room_ = 2 * outbox_room_ + 64;
-  }
   auto infer_call = std::make_unique<InferCall>();
   InferCall& submitted = *infer_call;
   submitted.token = token;
@@ -284,24 +270,13 @@ void Endpoint::gather(Connection& connection, Token token, Call& call, Message m
   submitted.converted_room = budget_.charge(bytes_of(submitted.converted));
   submitted.id = request_.id;
   submitted.wanted = std::move(plan.wanted);
-  if (const CallHead* head = connection.head(stream_of(token))) submitted.encoding = response_encoding(*head);
+  submitted.started_ns = now_ns;
+  const CallHead* head = connection.head(stream_of(token));
+  if (head != nullptr) submitted.encoding = response_encoding(*head);
+  if (observation_.is_asked()) submitted.trace_parent = trace_parent_of(head);
   submitted.compression_level = response_compression_level_;
-  core::Request request{.token = token,
-                        .inputs = std::move(plan.inputs),
-                        .rows = plan.rows,
-                        .arrival_ns = now_ns,
-                        .completion = std::make_unique<InferCompletion>(std::move(infer_call), outbox_)};
-  ++in_flight_;  // from here on the completion comes, whatever happens
+  queue_.gather(std::move(infer_call), std::move(plan), now_ns);
   call.stage = Stage::kInferSubmitted;
-  const std::shared_ptr<core::Sink>& sink = call.target->sink;
-  auto gathered = std::ranges::find(gathered_, sink, &Gathered::sink);
-  if (gathered == gathered_.end()) gathered = gathered_.insert(gathered, Gathered{sink, {}});
-  gathered->requests.push_back(std::move(request));
-}
-
-void Endpoint::submit_gathered() {
-  for (Gathered& gathered : gathered_) gathered.sink->submit_all(std::move(gathered.requests));
-  gathered_.clear();
 }
 
 void Endpoint::deliver(InferCall& finished, int64_t now_ns) {
@@ -315,10 +290,10 @@ void Endpoint::deliver(InferCall& finished, int64_t now_ns) {
   Connection& connection = *found->second.connection;
   if (finished.status.ok()) {
     connection.send_message(stream_of(finished.token), std::move(finished.response), finished.encoding);
-  } else if (names_request(finished.status)) {
-    finished.status = {finished.status.code(), id_prefix(finished.id) + finished.status.message()};
   }
-  answer(connection, finished.token, finished.status);
+  const core::Status status = named_failure(finished);
+  if (observation_.wants(now_ns - finished.started_ns)) observation_.note(finished, status, now_ns);
+  answer(connection, finished.token, status);
   settle(id, found->second, now_ns);
 }
 

@@ -22,11 +22,12 @@
 #include "wire/connection.h"
 #include "wire/infer_call.h"
 #include "wire/infer_codec.h"
+#include "wire/infer_queue.h"
 #include "wire/infer_request.h"
 #include "wire/infer_routes.h"
 #include "wire/limits.h"
 #include "wire/memory_budget.h"
-#include "wire/outbox.h"
+#include "wire/observation.h"
 
 namespace npuserve::wire {
 
@@ -55,17 +56,16 @@ struct Failure {
 class Endpoint {
  public:
   // infer_path: whose calls take the routes. response_compression_level: 0, or 1 to 9 for that path's answers to
-  // clients that accept compression. Throws std::system_error.
+  // clients that accept compression. The destructor blocks until every submitted request has completed. Throws
+  // std::system_error.
   Endpoint(const Limits& limits, std::string infer_path, int response_compression_level);
 
-  // Blocks until every submitted request has completed.
-  ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
 
   const Limits& limits() const { return limits_; }
   const MemoryBudget& budget() const { return budget_; }
-  int file_descriptor() const { return outbox_.file_descriptor(); }
+  int file_descriptor() const { return queue_.file_descriptor(); }
 
   // Replaces all routes. What was submitted goes on.
   void set_routes(const std::vector<Route>& routes) { routes_.replace(routes); }
@@ -102,8 +102,8 @@ class Endpoint {
 
   // What was received goes to its sinks in one piece, so that they wake once for all that a round of the loop brought:
   // the shell calls this when it has read what there was to read.
-  bool has_gathered() const { return !gathered_.empty(); }
-  void submit_gathered();
+  bool has_gathered() const { return queue_.has_gathered(); }
+  void submit_gathered() { queue_.submit_gathered(); }
 
   // Answers the calls that the outbox holds.
   void deliver(int64_t now_ns);
@@ -113,6 +113,9 @@ class Endpoint {
 
   // Takes the oldest failure of deliver(). False if there is none.
   bool next_failure(Failure& failure);
+
+  // What is told of the requests that routes answered; nothing unless it is asked.
+  Observation& observation() { return observation_; }
 
   // --- Calls that handlers answer. Of a token that is gone there is no message and nothing is sent.
 
@@ -144,10 +147,6 @@ class Endpoint {
   // From its start to its answer. Infer: waits for its one message, then (gathered, then
   // submitted) for its completion. Handler: Python's.
   enum class Stage { kInferReceiving, kInferSubmitted, kHandler };
-  struct Gathered {
-    std::shared_ptr<core::Sink> sink;
-    std::vector<core::Request> requests;
-  };
   struct Call {
     Stage stage = Stage::kHandler;
     bool half_closed = false;
@@ -178,18 +177,16 @@ class Endpoint {
   const std::string infer_path_;
   const int response_compression_level_;
   MemoryBudget budget_;  // before what reserves from it
-  Outbox outbox_;
+  InferQueue queue_;
 
   InferRoutes routes_;
   std::optional<core::Status> refusal_;
   uint64_t last_connection_ = 0;
   std::unordered_map<uint64_t, Entry> connections_;
   std::unordered_map<Token, Call> calls_;
-  std::vector<Gathered> gathered_;
-  size_t in_flight_ = 0;  // gathered or submitted and not delivered, also of calls that are gone
-  size_t outbox_room_ = 0;
   std::deque<HandlerEvent> handler_events_;
   std::deque<Failure> failures_;
+  Observation observation_;
   std::vector<uint64_t> touched_;
   std::set<std::pair<int64_t, uint64_t>> wakes_;  // when, and which connection: one entry for each at most
 

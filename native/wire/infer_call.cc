@@ -10,6 +10,17 @@
 
 namespace npuserve::wire {
 
+core::Status encode_framed(InferCall& call, std::span<const core::OutputView> outputs) {
+  core::Status status;
+  Buffer response = encode_response(call.target->model, call.id, call.wanted, outputs, status);
+  if (!status.ok()) return status;
+  if (call.encoding != Encoding::kIdentity) {
+    response = compress_framed(std::move(response), call.encoding, call.compression_level);
+  }
+  call.response = std::move(response);
+  return {};
+}
+
 InferCompletion::InferCompletion(std::unique_ptr<InferCall> call, Outbox& outbox)
     : call_(std::move(call)), outbox_(outbox) {}
 
@@ -19,14 +30,7 @@ InferCompletion::~InferCompletion() {
 
 core::Status InferCompletion::receive(std::span<const core::OutputView> outputs) noexcept {
   try {
-    core::Status status;
-    Buffer response = encode_response(call_->target->model, call_->id, call_->wanted, outputs, status);
-    if (!status.ok()) return status;
-    if (call_->encoding != Encoding::kIdentity) {
-      response = compress_framed(std::move(response), call_->encoding, call_->compression_level);
-    }
-    call_->response = std::move(response);
-    return {};
+    return call_->encode(*call_, outputs);
   } catch (const std::bad_alloc&) {
     return {core::StatusCode::kInternal, "out of memory for the outputs"};
   }

@@ -1,8 +1,11 @@
 // One ModelInfer on its way through a sink: what it lends, and what it brings back.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +24,11 @@ struct InferTarget {
   std::shared_ptr<core::Sink> sink;
 };
 
+struct InferCall;
+
+// Puts the outputs into the call's response, framed for gRPC. Throws std::bad_alloc.
+core::Status encode_framed(InferCall& call, std::span<const core::OutputView> outputs);
+
 // Written by the loop until it is submitted, by the engine until it is in the outbox, then by the loop again.
 struct InferCall {
   uint64_t token = 0;
@@ -30,12 +38,17 @@ struct InferCall {
   Reservation converted_room;
   std::string_view id;       // within the message
   std::vector<bool> wanted;  // see InferPlan
+  int64_t started_ns = 0;    // when the message was there whole
+  std::string trace_parent;  // the client's header; empty unless requests are observed
   Encoding encoding = Encoding::kIdentity;
   int compression_level = 0;
+  // How the answer is encoded, on the engine's thread. A failure becomes the status.
+  core::Status (*encode)(InferCall& call, std::span<const core::OutputView> outputs) = encode_framed;
 
   core::Status status;
   core::Timing timing;
-  Buffer response;  // framed, if the status is OK
+  Buffer response;        // as `encode` made it, if the status is OK
+  size_t json_bytes = 0;  // HTTP's: of the response, those before the binary data
 };
 
 class Outbox;

@@ -6,6 +6,8 @@ from typing import Any, final
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from npuserve.core.timing import NativeTiming
+
 class AclError(RuntimeError):
     """An AscendCL call failed. `kind` is one of `invalid`, `out_of_memory`, `busy`, `device_fatal`, `failed`."""
 
@@ -148,7 +150,7 @@ class Completion:
     @property
     def message(self) -> str: ...
     @property
-    def timing(self) -> tuple[int, int, int, int, int, int, int, int, int, int] | None:
+    def timing(self) -> NativeTiming | None:
         """The fields of `npuserve.core.timing.RequestTiming`, in its order; None if nothing was executed."""
     @property
     def outputs(self) -> list[Output]:

@@ -3,6 +3,12 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from npuserve.core.timing import NativeTiming
+
+FinishedInfer = tuple[str, str, str, int, str, int, int, NativeTiming | None, str]
+"""Model, version, id, status code, message, started_ns, ended_ns, timing and traceparent of a request: see
+`npuserve.observability.requests.FinishedRequest`."""
+
 class Limits:
     """Every bound of the wire, by the names of native/wire/limits.h; durations in nanoseconds, 0 switches one off.
 
@@ -70,6 +76,12 @@ class Endpoint:
 
     def set_routes(self, routes: Sequence[Route]) -> None:
         """Replace all routes. Requests that were submitted go on."""
+
+    def observe(self, *, wants_all: bool, slow_ns: int, on_finished: Callable[[Sequence[FinishedInfer]], None]) -> None:
+        """Tell of requests that routes answer from now on: of all, or of those that take longer than slow_ns (0: none).
+
+        on_finished: called on the loop with what finished together; it must not raise.
+        """
 
     def refuse_new_calls(self, code: int, message: str) -> None:
         """From now on answer every new call so, and ask the clients to open no more (GOAWAY)."""

@@ -24,3 +24,24 @@ class RequestTiming:
     execute_end_ns: int
     d2h_end_ns: int
     scattered_ns: int
+
+
+NativeTiming = tuple[int, int, int, int, int, int, int, int, int, int]
+"""The fields of a RequestTiming in their order, as extension modules give them."""
+
+
+def request_timing(native: NativeTiming) -> RequestTiming:
+    """Return the timing that an extension module tells of."""
+    batch_id, gear, batch_rows, arrival_ns, start_ns, gathered_ns, h2d_end_ns, execute_end_ns, d2h_end_ns, last = native
+    return RequestTiming(
+        batch_id=batch_id,
+        gear=gear,
+        batch_rows=batch_rows,
+        arrival_ns=arrival_ns,
+        start_ns=start_ns,
+        gathered_ns=gathered_ns,
+        h2d_end_ns=h2d_end_ns,
+        execute_end_ns=execute_end_ns,
+        d2h_end_ns=d2h_end_ns,
+        scattered_ns=last,
+    )

@@ -13,7 +13,7 @@ from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import Gear, ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
-from npuserve.core.timing import RequestTiming
+from npuserve.core.timing import request_timing
 from npuserve.execution.completions import CompletionRouter
 from npuserve.execution.executor import single_result
 from npuserve.observability.statistics import BatchStatistics, Duration, Failures, ModelStatistics
@@ -65,7 +65,7 @@ class NativeExecutor:
                 Tensor(spec.name, spec.dtype, output.shape, memoryview(output))
                 for spec, output in zip(self._signature.outputs, completion.outputs, strict=True)
             ],
-            timing=None if completion.timing is None else _timing(completion.timing),
+            timing=None if completion.timing is None else request_timing(completion.timing),
         )
 
     def _destinations(self, request: ExecuteRequest) -> list[memoryview | None] | None:
@@ -150,22 +150,6 @@ def _statistics(native: _engine.Statistics) -> ModelStatistics:
         ),
         pending=native.queued,
         padded_rows=native.padded_rows,
-    )
-
-
-def _timing(native: tuple[int, int, int, int, int, int, int, int, int, int]) -> RequestTiming:
-    batch_id, gear, batch_rows, arrival, start, gathered, h2d_end, execute_end, d2h_end, scattered = native
-    return RequestTiming(
-        batch_id=batch_id,
-        gear=gear,
-        batch_rows=batch_rows,
-        arrival_ns=arrival,
-        start_ns=start,
-        gathered_ns=gathered,
-        h2d_end_ns=h2d_end,
-        execute_end_ns=execute_end,
-        d2h_end_ns=d2h_end,
-        scattered_ns=scattered,
     )
 
 

@@ -3,19 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from npuserve._wire import DeclaredTensor, Endpoint, Limits, Route
 from npuserve.config.grpc_limits import GrpcLimits
 from npuserve.config.grpc_options import GrpcOptions
 from npuserve.core.status import StatusCode
+from npuserve.core.timing import request_timing
+from npuserve.observability.requests import FinishedRequest, RequestObserver
 from npuserve.service import interface
 from npuserve.service.methods import MethodTable
 from npuserve.service.routes import INFER_PATH, InferRoute
-from npuserve.transport.answers import SHUTTING_DOWN
+from npuserve.service.call import SHUTTING_DOWN
 from npuserve.transport.listen import BACKLOG, UnixListener, host_port, tcp_sockets
 from npuserve.transport.tls import server_context
 from npuserve.transport.wire_calls import WireCalls
+
+if TYPE_CHECKING:
+    from npuserve._wire import FinishedInfer
 
 _log = logging.getLogger(__name__)
 
@@ -41,13 +46,17 @@ class Routes(Protocol):
 class WireFrontEnd:
     """Serves a method table, and the routes past it, on a port and perhaps a Unix socket.
 
+    observer: is told of the requests that the routes answer, as far as it wants: see `ask_observer`.
     Raises FrontEndError if the TLS files cannot be used.
     """
 
     title = "GRPCInferenceService"
 
-    def __init__(self, methods: MethodTable, routes: Routes, options: GrpcOptions) -> None:
+    def __init__(
+        self, methods: MethodTable, routes: Routes, options: GrpcOptions, observer: RequestObserver | None = None
+    ) -> None:
         self._options = options
+        self._observer = observer
         self._routes = routes
         self._tls = None if options.tls is None else server_context(options.tls)
         self._limits = _limits(options.limits)
@@ -134,14 +143,46 @@ class WireFrontEnd:
             infer_path=INFER_PATH,
             response_compression_level=level,
         )
+        self._observe(endpoint)
         endpoint.start(asyncio.get_running_loop())
         endpoint.set_routes(_native_routes(self._routes.current()))
         self._routes.watch(self._replace_routes)
         return endpoint
 
+    def ask_observer(self) -> None:
+        """Ask the observer anew what it wants to be told of: to be called whenever that changes, as settings do."""
+        if self._endpoint is not None:
+            self._observe(self._endpoint)
+
+    def _observe(self, endpoint: Endpoint) -> None:
+        observer = self._observer
+        if observer is not None:
+            endpoint.observe(wants_all=observer.wants_all, slow_ns=observer.slow_ns, on_finished=self._tell)
+
+    def _tell(self, finished: "Sequence[FinishedInfer]") -> None:
+        assert self._observer is not None
+        for request in finished:
+            self._observer.observe(_finished_request(request))
+
     def _replace_routes(self) -> None:
         if self._endpoint is not None:
             self._endpoint.set_routes(_native_routes(self._routes.current()))
+
+
+def _finished_request(finished: "FinishedInfer") -> FinishedRequest:
+    model, version, request_id, code, message, started_ns, ended_ns, timing, trace_parent = finished
+    return FinishedRequest(
+        model=model,
+        version=version,
+        id=request_id,
+        front_end="grpc",
+        status=StatusCode(code),
+        message=message,
+        started_ns=started_ns,
+        ended_ns=ended_ns,
+        timing=None if timing is None else request_timing(timing),
+        trace_parent=trace_parent,
+    )
 
 
 def _log_failure(model: str, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,12 +13,14 @@ import grpc
 import npuserve
 from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse, ServerLiveRequest
 from npuserve.config.grpc_options import GrpcOptions
+from npuserve.core.status import StatusCode
 from npuserve.execution.identity import IdentityBackend
+from npuserve.observability.requests import FinishedRequest, RequestObserver
 from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.inference import InferenceService
 from npuserve.service.routes import INFER_PATH, InferRoutes
-from npuserve.service.table import method_table
+from npuserve.service.table import TableOptions, method_table
 from npuserve.transport.wire import WireFrontEnd
 
 LIVE_PATH = "/inference.GRPCInferenceService/ServerLive"
@@ -32,7 +35,7 @@ dynamic_batching { }
 
 
 @asynccontextmanager
-async def serving(repository: Path) -> AsyncIterator[str]:
+async def serving(repository: Path, observer: RequestObserver | None = None) -> AsyncIterator[tuple[WireFrontEnd, str]]:
     """The native front end over a real registry with the model `copy`; its address."""
     (repository / "copy" / "1").mkdir(parents=True)
     (repository / "copy" / "config.pbtxt").write_text(CONFIG)
@@ -40,11 +43,11 @@ async def serving(repository: Path) -> AsyncIterator[str]:
     await registry.load_all([repository])
     inference = InferenceService()
     inference.serve(registry)
-    methods = method_table(registry, inference, server_id="npuserve", server_version="1")
+    methods = method_table(registry, inference, TableOptions(server_id="npuserve", server_version="1"))
     options = GrpcOptions(frontend="native", address="127.0.0.1", port=0)
-    front_end = WireFrontEnd(methods, InferRoutes(registry), options)
+    front_end = WireFrontEnd(methods, InferRoutes(registry), options, observer)
     try:
-        yield await front_end.start()
+        yield front_end, await front_end.start()
     finally:
         await front_end.stop()
         await registry.close()
@@ -77,7 +80,7 @@ def infer(channel: grpc.Channel, requests: int) -> int:
 
 
 async def test_a_routed_model_infer_runs_no_python_function_of_the_server(tmp_path: Path) -> None:
-    async with serving(tmp_path) as address:
+    async with serving(tmp_path) as (_, address):
         with grpc.insecure_channel(address) as channel:
             assert await asyncio.to_thread(infer, channel, 1) == 1
             with counted_calls() as calls:
@@ -87,3 +90,51 @@ async def test_a_routed_model_infer_runs_no_python_function_of_the_server(tmp_pa
             with counted_calls() as calls:
                 await asyncio.to_thread(live, ServerLiveRequest(), timeout=60)
             assert "HealthService.server_live" in calls
+
+
+class Observer:
+    """Keeps what it is told of."""
+
+    def __init__(self, *, wants_all: bool) -> None:
+        self.wants_all = wants_all
+        self.slow_ns = 0
+        self.told: list[FinishedRequest] = []
+
+    def observe(self, request: FinishedRequest) -> None:
+        self.told.append(request)
+
+
+def infer_once(channel: grpc.Channel, content: bytes) -> grpc.StatusCode:
+    request = ModelInferRequest(model_name="copy", id="seven", raw_input_contents=[content])
+    request.inputs.add(name="x", datatype="FP32", shape=[1, 4])
+    call = channel.unary_unary(INFER_PATH, ModelInferRequest.SerializeToString, None)
+    try:
+        call(request, timeout=60, metadata=(("traceparent", "00-1-2-01"),))
+    except grpc.RpcError as error:
+        code: grpc.StatusCode = error.code()
+        return code
+    return grpc.StatusCode.OK
+
+
+async def test_an_observer_is_told_of_routed_requests_while_it_wants_to_be(tmp_path: Path) -> None:
+    observer = Observer(wants_all=False)
+    async with serving(tmp_path, observer) as (front_end, address):
+        with grpc.insecure_channel(address) as channel:
+            assert await asyncio.to_thread(infer_once, channel, bytes(16)) is grpc.StatusCode.OK
+            assert observer.told == []
+            observer.wants_all = True
+            front_end.ask_observer()
+            before_ns = time.monotonic_ns()
+            assert await asyncio.to_thread(infer_once, channel, bytes(16)) is grpc.StatusCode.OK
+            assert await asyncio.to_thread(infer_once, channel, bytes(15)) is grpc.StatusCode.INVALID_ARGUMENT
+    answered, refused = observer.told
+    assert (answered.model, answered.version, answered.id, answered.front_end) == ("copy", "1", "seven", "grpc")
+    assert (answered.status, answered.message, answered.trace_parent) == (StatusCode.OK, "", "00-1-2-01")
+    timing = answered.timing
+    assert timing is not None
+    assert (timing.batch_id, timing.gear, timing.batch_rows) == (2, 0, 1)
+    instants = [before_ns, answered.started_ns, timing.arrival_ns, timing.start_ns, timing.gathered_ns]
+    instants += [timing.d2h_end_ns, timing.scattered_ns, answered.ended_ns, time.monotonic_ns()]
+    assert instants == sorted(instants)
+    assert (refused.status, refused.timing, refused.trace_parent) == (StatusCode.INVALID_ARGUMENT, None, "00-1-2-01")
+    assert refused.message.startswith("[request id: seven] input byte size mismatch")
