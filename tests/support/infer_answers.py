@@ -20,9 +20,11 @@ from npuserve.repository.loading import LoadedModel, ModelLoader
 from npuserve.repository.registry import ModelRegistry
 from npuserve.repository.scan import ModelDirectory
 from npuserve.service.call import Call
+from npuserve.service.decode import RequestDecoder
 from npuserve.service.infer_rpc import InferRpc
 from npuserve.service.inference import InferenceService
 from npuserve.service.interface import DeclaredTensor, interface_of
+from npuserve.service.regions import SharedMemoryRegions
 from support.identity_backend import IdentityExecutor
 
 _BUILD = Path(os.environ.get("NPUSERVE_NATIVE_BUILD", Path(__file__).resolve().parents[2] / "build" / "editable"))
@@ -82,7 +84,7 @@ class HandlerAnswers:
     def __init__(self, registry: ModelRegistry, runner: asyncio.Runner) -> None:
         inference = InferenceService()
         inference.serve(registry)
-        self._rpc = InferRpc(inference)
+        self._rpc = InferRpc(inference, RequestDecoder(SharedMemoryRegions()))
         self._runner = runner
 
     def answer(self, message: bytes) -> Answer:

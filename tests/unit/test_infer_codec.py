@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from npuserve._proto.inference_pb2 import InferParameter, ModelInferRequest
 from npuserve.core.dtype import Dtype
+from npuserve.core.elements import join_elements
 from npuserve.core.status import StatusCode
-from npuserve.service.decode import join_elements
 from support.infer_agreement import CONFIGS, HANDLERS_KEYS, NUMERIC, Both, agree
 from support.infer_answers import Answer, both_answers
 from support.protobuf_fields import field, tag, varint

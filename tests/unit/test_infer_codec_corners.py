@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 from npuserve._proto.inference_pb2 import ModelInferRequest
+from npuserve.core.elements import join_elements
 from npuserve.core.status import StatusCode
-from npuserve.service.decode import join_elements
 from support.infer_agreement import CONFIGS, HANDLERS_KEYS, MOST_PARTS, Both, agree
 from support.infer_answers import both_answers
 from support.protobuf_fields import field, tag, varint

@@ -3,6 +3,9 @@
 import time
 from dataclasses import dataclass
 
+SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
+"""What a server that stops answers to new calls, and to new requests on open streams."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:

@@ -1,14 +1,38 @@
 """Puts a response into a ModelInfer message."""
 
-from npuserve._proto.inference_pb2 import InferParameter, ModelInferResponse
+import numpy as np
+
+from npuserve._proto.inference_pb2 import InferParameter, InferTensorContents, ModelInferResponse
+from npuserve.core.dtype import Dtype
+from npuserve.core.elements import split_elements
 from npuserve.core.errors import invalid
 from npuserve.core.request import InferenceResponse, ParameterValue
+from npuserve.core.tensor import Tensor
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 
+_FIELDS = {
+    Dtype.BOOL: "bool_contents",
+    Dtype.INT8: "int_contents",
+    Dtype.INT16: "int_contents",
+    Dtype.INT32: "int_contents",
+    Dtype.INT64: "int64_contents",
+    Dtype.UINT8: "uint_contents",
+    Dtype.UINT16: "uint_contents",
+    Dtype.UINT32: "uint_contents",
+    Dtype.UINT64: "uint64_contents",
+    Dtype.FP16: "fp32_contents",
+    Dtype.BF16: "fp32_contents",
+    Dtype.FP32: "fp32_contents",
+    Dtype.FP64: "fp64_contents",
+}
 
-def infer_message(response: InferenceResponse) -> ModelInferResponse:
-    """Return the message, outputs as raw contents. Raises ServeError (INVALID_ARGUMENT) if they exceed a message."""
+
+def infer_message(response: InferenceResponse, *, typed: bool = False) -> ModelInferResponse:
+    """Return the message, outputs as raw contents, or as typed ones if asked so.
+
+    Raises ServeError (INVALID_ARGUMENT) if they exceed a message.
+    """
     size = sum(len(tensor.data) for tensor in response.outputs)
     if size > MAX_MESSAGE_BYTES:
         raise invalid(f"Response has byte size {size} which exceeds gRPC's byte size limit {MAX_MESSAGE_BYTES}.")
@@ -16,8 +40,11 @@ def infer_message(response: InferenceResponse) -> ModelInferResponse:
     for key, value in response.parameters.items():
         set_parameter(message.parameters[key], value)
     for tensor in response.outputs:
-        message.outputs.add(name=tensor.name, datatype=tensor.dtype.value, shape=tensor.shape)
-        message.raw_output_contents.append(bytes(tensor.data))
+        output = message.outputs.add(name=tensor.name, datatype=tensor.dtype.value, shape=tensor.shape)
+        if typed:
+            _set_contents(output.contents, tensor)
+        else:
+            message.raw_output_contents.append(bytes(tensor.data))
     return message
 
 
@@ -32,3 +59,13 @@ def set_parameter(parameter: InferParameter, value: ParameterValue) -> None:
             parameter.double_param = value
         case str():
             parameter.string_param = value
+
+
+def _set_contents(contents: InferTensorContents, tensor: Tensor) -> None:
+    if tensor.dtype is Dtype.BYTES:
+        contents.bytes_contents.extend(split_elements(tensor.data))
+        return
+    values = np.frombuffer(tensor.data, tensor.dtype.numpy)
+    if tensor.dtype is Dtype.BF16:
+        values = (values.astype("<u4") << 16).view("<f4")
+    getattr(contents, _FIELDS[tensor.dtype]).extend(values.tolist())

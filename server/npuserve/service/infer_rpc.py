@@ -4,16 +4,18 @@ from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 from npuserve.service.call import Call
-from npuserve.service.decode import inference_request
+from npuserve.service.decode import RequestDecoder
 from npuserve.service.encode import infer_message
 from npuserve.service.inference import InferenceService
+from npuserve.service.parameters import wants_typed_contents
 
 
 class InferRpc:
     """Answers ModelInfer with an inference service."""
 
-    def __init__(self, inference: InferenceService) -> None:
+    def __init__(self, inference: InferenceService, decoder: RequestDecoder) -> None:
         self._inference = inference
+        self._decoder = decoder
 
     async def model_infer(self, message: ModelInferRequest, call: Call) -> ModelInferResponse:
         """Find the model, take the message apart, run it. Raises ServeError."""
@@ -22,5 +24,6 @@ class InferRpc:
             raise ServeError(
                 StatusCode.UNIMPLEMENTED, "ModelInfer RPC doesn't support models with decoupled transaction policy"
             )
-        request = inference_request(message, call.deadline)
-        return infer_message(await self._inference.answer(model, request))
+        request = self._decoder.decode(message, call)
+        response = await self._inference.answer(model, request)
+        return infer_message(response, typed=wants_typed_contents(message))

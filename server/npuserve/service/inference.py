@@ -1,23 +1,30 @@
 """Inference of any origin: finds the model, checks the request in Triton's order, runs it, shapes the response."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.errors import ServeError
-from npuserve.core.execution import ExecuteRequest, ExecuteResult
+from npuserve.core.execution import ExecuteRequest
 from npuserve.core.request import InferenceRequest, InferenceResponse
 from npuserve.core.status import StatusCode
-from npuserve.core.tensor import Tensor
+from npuserve.observability.requests import RequestObserver
 from npuserve.repository.loading import LoadedModel
 from npuserve.repository.registry import ModelRegistry
-from npuserve.service.interface import ModelInterface, carry_sizes, interface_of
+from npuserve.service.conversion import converted_input
+from npuserve.service.interface import ModelInterface, interface_of
+from npuserve.service.outputs import inference_response
+from npuserve.service.recording import Recording
 from npuserve.service.validate import check_requested_outputs, id_prefix, validated_inputs
 
-# The refusals of a model's queue that name the request, which the queue does not know.
+# The refusals of a model's queue that name the request, which the queue does not know. The model has not seen it then.
 _NAMES_REQUEST = ("Exceeds maximum queue size", "Server is stopping, scheduler for model has stopped accepting")
+
+
+class ExecutionError(ServeError):
+    """A request fits the model, and the model failed at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +44,34 @@ class InferenceService:
     """Answers with the models of a registry, which it is given by `serve`: models that call others need it first.
 
     It is the server's `execution.caller.ModelCaller`.
+
+    observer: is told of every request of a front end that came as far as a model.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, observer: RequestObserver | None = None) -> None:
         self._registry: ModelRegistry | None = None
-        self._interfaces: dict[tuple[str, int], ServedModel] = {}
+        self._served: dict[tuple[str, int], ServedModel] = {}
+        self._observer = observer
+        self.is_accepting = True
+
+    def stop_accepting(self) -> None:
+        """Let the streams that are open refuse what still comes over them."""
+        self.is_accepting = False
 
     def serve(self, registry: ModelRegistry) -> None:
         """Answer with the models of this registry from now on."""
         self._registry = registry
+        # What is no longer ready must not be kept.
+        registry.watch(self._served.clear)
 
     def find(self, name: str, version: str) -> ServedModel:
         """Return the version that a request means. Raises ServeError as `ModelRegistry.lookup`."""
         assert self._registry is not None
         loaded = self._registry.lookup(name, version)
         key = (loaded.name, loaded.version)
-        known = self._interfaces.get(key)
+        known = self._served.get(key)
         if known is None or known.loaded is not loaded:
-            known = self._interfaces[key] = ServedModel(loaded, interface_of(loaded.config))
+            known = self._served[key] = ServedModel(loaded, interface_of(loaded.config))
         return known
 
     def config(self, model: str, version: str = "") -> ModelConfig:
@@ -72,31 +89,65 @@ class InferenceService:
 
     async def stream(self, request: InferenceRequest) -> AsyncIterator[InferenceResponse]:
         """Find the model and yield its responses, the last of them with `is_final`. Raises ServeError."""
-        async for response in self.answers(self.find(request.model, request.version), request):
-            yield response
+        responses = self.answers(self.find(request.model, request.version), request)
+        try:
+            async for response in responses:
+                yield response
+        finally:
+            await responses.aclose()
 
     async def answer(self, model: ServedModel, request: InferenceRequest) -> InferenceResponse:
         """Check the request against the model, run it, return the response. Raises ServeError."""
-        checked = _checked(model, request)
-        with _naming_request(request):
-            result = await model.loaded.executor.execute(checked)
-        return _response(model, request, result)
+        if self._observer is None or not request.front_end:
+            return await _answer(model, request)
+        with Recording(self._observer, str(model.loaded.version), request) as recording:
+            response = await _answer(model, request)
+            recording.timing = response.timing
+        return response
 
-    async def answers(self, model: ServedModel, request: InferenceRequest) -> AsyncIterator[InferenceResponse]:
+    async def answers(self, model: ServedModel, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
         """Check the request, run it, yield the responses as they come. Raises ServeError.
 
-        A model that is not decoupled yields one, which is final; a decoupled one any number, and then a final one
-        without outputs.
+        A model that is not decoupled yields one, which is final. A decoupled one yields any number; unless it tells
+        which is its last, a final one without outputs follows.
         """
-        checked = _checked(model, request)
         if not model.is_decoupled:
-            with _naming_request(request):
-                result = await model.loaded.executor.execute(checked)
-            yield _response(model, request, result)
+            yield await self.answer(model, request)
             return
+        responses = _answers(model, request)
+        try:
+            if self._observer is None or not request.front_end:
+                async for response in responses:
+                    yield response
+                return
+            with Recording(self._observer, str(model.loaded.version), request) as recording:
+                async for response in responses:
+                    recording.timing = response.timing or recording.timing
+                    yield response
+        finally:
+            await responses.aclose()
+
+
+async def _answer(model: ServedModel, request: InferenceRequest) -> InferenceResponse:
+    checked = _checked(model, request)
+    with _naming_request(request):
+        result = await model.loaded.executor.execute(checked)
+    return inference_response(model.loaded, model.interface, request, result)
+
+
+async def _answers(model: ServedModel, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
+    """Yield the responses of a decoupled model."""
+    is_final = False
+    results = model.loaded.executor.stream(_checked(model, request))
+    try:
         with _naming_request(request):
-            async for result in model.loaded.executor.stream(checked):
-                yield _response(model, request, result, is_final=False)
+            async for result in results:
+                is_final = result.is_final
+                yield inference_response(model.loaded, model.interface, request, result, is_final=is_final)
+    finally:
+        if isinstance(results, AsyncGenerator):
+            await results.aclose()
+    if not is_final:
         yield InferenceResponse(model=model.interface.name, version="", id=request.id)
 
 
@@ -104,49 +155,45 @@ def _checked(model: ServedModel, request: InferenceRequest) -> ExecuteRequest:
     """Return the request as the executor takes it. Raises ServeError."""
     check_requested_outputs(request, model.interface)
     by_name, rows = validated_inputs(request, model.interface)
+    inputs = []
+    for spec in model.loaded.signature.inputs:
+        tensor = by_name.get(spec.name)
+        if tensor is None:
+            continue
+        inputs.append(tensor if tensor.dtype is spec.dtype else converted_input(request, tensor, spec.dtype))
     if request.deadline is not None and request.deadline <= time.monotonic():
         raise ServeError(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
     return ExecuteRequest(
-        inputs=[by_name[spec.name] for spec in model.loaded.signature.inputs if spec.name in by_name],
+        inputs=inputs,
         rows=rows,
         id=request.id,
         parameters=request.parameters,
         outputs=tuple(output.name for output in request.outputs),
+        destinations=_destinations(model, request),
         deadline=request.deadline,
     )
 
 
+def _destinations(model: ServedModel, request: InferenceRequest) -> dict[str, memoryview]:
+    """Return where an executor may write outputs as they are: not those that are classified or converted."""
+    if all(output.destination is None for output in request.outputs):
+        return {}
+    produced = {spec.name: spec.dtype for spec in model.loaded.signature.outputs}
+    return {
+        output.name: output.destination
+        for output in request.outputs
+        if output.destination is not None
+        and not output.class_count
+        and produced.get(output.name) is model.interface.outputs[output.name].dtype
+    }
+
+
 @contextmanager
 def _naming_request(request: InferenceRequest) -> Iterator[None]:
+    """Tell a model's failure from a refusal, and name the request in those refusals that name it."""
     try:
         yield
     except ServeError as error:
         if error.message.startswith(_NAMES_REQUEST):
             raise ServeError(error.status, id_prefix(request.id) + error.message) from error
-        raise
-
-
-def _response(
-    model: ServedModel, request: InferenceRequest, result: ExecuteResult, *, is_final: bool = True
-) -> InferenceResponse:
-    """Return the requested outputs (all if none is named), each in the shape by the config's dims."""
-    interface = model.interface
-    wanted = {output.name for output in request.outputs} or interface.outputs.keys()
-    return InferenceResponse(
-        model=interface.name,
-        version=str(model.loaded.version),
-        id=request.id,
-        parameters=result.parameters,
-        outputs=[as_declared(interface, tensor) for tensor in result.outputs if tensor.name in wanted],
-        is_final=is_final,
-    )
-
-
-def as_declared(model: ModelInterface, tensor: Tensor) -> Tensor:
-    """Return the tensor in the shape by the config's dims where the config reshapes what the model produces."""
-    declared = model.outputs[tensor.name]
-    if declared.model_dims == declared.dims:
-        return tensor
-    batch = 1 if model.max_batch_size > 0 else 0
-    shape = tensor.shape[:batch] + carry_sizes(tensor.shape[batch:], declared.model_dims, declared.dims)
-    return replace(tensor, shape=shape)
+        raise ExecutionError(error.status, error.message) from error

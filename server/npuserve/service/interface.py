@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from npuserve._proto import model_config_pb2 as pb
+from npuserve.config.conversion import converts_integers
 from npuserve.core.dtype import Dtype
 
 _DTYPES = {dtype.config_name: dtype for dtype in Dtype}
@@ -15,22 +16,30 @@ class DeclaredTensor:
 
     `dims` are without the batch dimension if the model batches, -1 is variable; requests and responses use them.
     `model_dims` are what the compiled model sees: the config's `reshape`, or the same.
+    `is_optional`: an input that requests may leave out.
     """
 
     name: str
     dtype: Dtype
     dims: tuple[int, ...]
     model_dims: tuple[int, ...]
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInterface:
-    """A model's name, its greatest batch (0: it does not batch), and its tensors by name, in the config's order."""
+    """A model's name, its greatest batch (0: it does not batch), and its tensors by name, in the config's order.
+
+    converts_integers: whether it takes INT64 for INT32 and the other way round.
+    required_inputs: the inputs that are not optional.
+    """
 
     name: str
     max_batch_size: int
     inputs: dict[str, DeclaredTensor]
     outputs: dict[str, DeclaredTensor]
+    converts_integers: bool
+    required_inputs: tuple[str, ...]
 
     def full_dims(self, tensor: DeclaredTensor) -> tuple[int, ...]:
         """Return the dims that a request states, with the batch dimension as -1 if there is one."""
@@ -39,11 +48,14 @@ class ModelInterface:
 
 def interface_of(config: pb.ModelConfig) -> ModelInterface:
     """Read the interface from a completed config."""
+    inputs = _by_name(config.input)
     return ModelInterface(
         name=config.name,
         max_batch_size=config.max_batch_size,
-        inputs=_by_name(config.input),
+        inputs=inputs,
         outputs=_by_name(config.output),
+        converts_integers=converts_integers(config),
+        required_inputs=tuple(name for name, tensor in inputs.items() if not tensor.is_optional),
     )
 
 
@@ -60,6 +72,7 @@ def _declared(tensor: pb.ModelInput | pb.ModelOutput) -> DeclaredTensor:
         dtype=_DTYPES[pb.DataType.Name(tensor.data_type)],
         dims=dims,
         model_dims=tuple(tensor.reshape.shape) if tensor.HasField("reshape") else dims,
+        is_optional=isinstance(tensor, pb.ModelInput) and tensor.optional,
     )
 
 

@@ -1,27 +1,47 @@
 """ServerMetadata, ModelMetadata, ModelConfig: what the server and its models say of themselves."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from npuserve._proto import inference_pb2 as pb
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.call import Call
 from npuserve.service.interface import DeclaredTensor, ModelInterface, interface_of
 
-# Only what is there: load generators test this list before they use an extension.
-EXTENSIONS = ("model_configuration", "binary_tensor_data", "parameters", "statistics")
+# In Triton's order, each with the call that it needs.
+_EXTENSIONS = {
+    "classification": "ModelInfer",
+    "model_repository": "RepositoryIndex",
+    "model_repository(unload_dependents)": "RepositoryModelUnload",
+    "model_configuration": "ModelConfig",
+    "system_shared_memory": "SystemSharedMemoryRegister",
+    "binary_tensor_data": "ModelInfer",
+    "parameters": "ModelInfer",
+    "statistics": "ModelStatistics",
+    "trace": "TraceSetting",
+    "logging": "LogSettings",
+}
+
+
+def extensions(offered: Container[str]) -> tuple[str, ...]:
+    """Return the extensions that a server has whose calls are those offered.
+
+    Only what is there: load generators test this list before they use an extension.
+    """
+    return tuple(extension for extension, call in _EXTENSIONS.items() if call in offered)
 
 
 class MetadataService:
-    """Answers for the server, whose name and version are given, and for the models of a registry."""
+    """Answers for the server, whose name, version and extensions are given, and for the models of a registry."""
 
-    def __init__(self, registry: ModelRegistry, *, server_id: str, server_version: str) -> None:
+    def __init__(
+        self, registry: ModelRegistry, *, server_id: str, server_version: str, extensions: Iterable[str]
+    ) -> None:
         self._registry = registry
-        self._server_id = server_id
-        self._server_version = server_version
+        self._server = pb.ServerMetadataResponse(name=server_id, version=server_version, extensions=extensions)
 
     async def server_metadata(self, request: pb.ServerMetadataRequest, call: Call) -> pb.ServerMetadataResponse:
         """Return name, version and extensions."""
-        return pb.ServerMetadataResponse(name=self._server_id, version=self._server_version, extensions=EXTENSIONS)
+        return self._server
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
         """Return the model's ready versions and its tensors, with the batch dimension as -1. Raises ServeError."""

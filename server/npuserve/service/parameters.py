@@ -1,11 +1,10 @@
 """Checks the parameters of a ModelInfer request and of its tensors, with Triton's sentences."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from npuserve._proto.inference_pb2 import InferParameter, ModelInferRequest
-from npuserve.core.errors import ServeError, invalid
-from npuserve.core.status import StatusCode
+from npuserve.core.errors import invalid
+from npuserve.service.regions import SharedMemoryReference
 
 # What each reserved key may hold, and how the refusal names it.
 _REQUEST_KINDS = {
@@ -25,15 +24,6 @@ _SHARED_MEMORY_KINDS = {
     "shared_memory_offset": "int64_param",
     "shared_memory_byte_size": "int64_param",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SharedMemoryReference:
-    """Where a tensor says its bytes lie: `byte_size` bytes at `offset` of a registered region."""
-
-    region: str
-    offset: int
-    byte_size: int
 
 
 def check_request_parameters(request: ModelInferRequest) -> None:
@@ -75,32 +65,23 @@ def shared_memory_reference(tensor: str, parameters: Mapping[str, InferParameter
     )
 
 
-def unknown_region(reference: SharedMemoryReference) -> ServeError:
-    """Return the refusal of a region that nobody registered."""
-    return ServeError(StatusCode.NOT_FOUND, f"Unable to find shared memory region: '{reference.region}'")
-
-
-def check_output_parameters(request: ModelInferRequest) -> None:
-    """Refuse parameters of requested outputs that are wrong or ask for what is not there. Raises ServeError."""
-    for output in request.outputs:
-        reference = shared_memory_reference(output.name, output.parameters)
-        wants_classes = _wants_classification(output.parameters)
-        if wants_classes and reference is not None:
-            raise invalid("output can't set both 'shared_memory_region' and 'classification'")
-        if wants_classes:
-            raise ServeError(
-                StatusCode.UNIMPLEMENTED, "the classification extension is not supported by this version of npuserve"
-            )
-        if reference is not None:
-            raise unknown_region(reference)
-
-
-def _wants_classification(parameters: Mapping[str, InferParameter]) -> bool:
+def class_count(parameters: Mapping[str, InferParameter]) -> int:
+    """Return how many classes an output's parameters ask for, 0 for none. Raises ServeError (INVALID_ARGUMENT)."""
     if "classification" not in parameters:
-        return False
+        return 0
     value = parameters["classification"]
     if value.WhichOneof("parameter_choice") != "int64_param":
         raise invalid("invalid value type for 'classification' parameter, expected int64_param")
     if value.int64_param <= 0:
         raise invalid("invalid value for 'classification' parameter, expected >= 0")
-    return True
+    return value.int64_param
+
+
+def wants_typed_contents(request: ModelInferRequest) -> bool:
+    """Say whether an output is asked for as typed contents, which makes it all of them: `binary_data` is false."""
+    for output in request.outputs:
+        if output.parameters and "binary_data" in output.parameters:
+            value = output.parameters["binary_data"]
+            if value.WhichOneof("parameter_choice") == "bool_param" and not value.bool_param:
+                return True
+    return False

@@ -42,7 +42,10 @@ class InferRoutes:
         self._registry.watch(watcher)
 
     def current(self) -> list[InferRoute]:
-        """Return a route for each ready version that has a sink and answers one response a request."""
+        """Return a route for each ready version that has a sink and that takes and gives as its config says.
+
+        It answers one response a request, needs every input, and its dtypes are the config's.
+        """
         found = []
         for ready in self._registry.ready_models():
             for loaded in ready:
@@ -57,6 +60,8 @@ def _route(loaded: LoadedModel, asked_versions: tuple[str, ...]) -> InferRoute |
     if loaded.executor.sink is None or loaded.config.model_transaction_policy.decoupled:
         return None
     interface = interface_of(loaded.config)
+    if len(interface.required_inputs) < len(interface.inputs) or _converts(loaded, interface):
+        return None
     positions = {spec.name: position for position, spec in enumerate(loaded.signature.inputs)}
     return InferRoute(
         asked_versions=asked_versions,
@@ -66,6 +71,13 @@ def _route(loaded: LoadedModel, asked_versions: tuple[str, ...]) -> InferRoute |
         outputs=tuple(interface.outputs.get(spec.name, _not_served(spec)) for spec in loaded.signature.outputs),
         sink=loaded.executor.sink,
     )
+
+
+def _converts(loaded: LoadedModel, interface: ModelInterface) -> bool:
+    """Say whether the config declares another dtype than the model has."""
+    declared = interface.inputs | interface.outputs
+    specs = (*loaded.signature.inputs, *loaded.signature.outputs)
+    return any(spec.name in declared and declared[spec.name].dtype is not spec.dtype for spec in specs)
 
 
 def _not_served(spec: TensorSpec) -> DeclaredTensor:

@@ -1,6 +1,8 @@
 """Composes the handlers into the method table that every front end serves."""
 
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -12,39 +14,59 @@ from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.call import Call
+from npuserve.service.decode import RequestDecoder
 from npuserve.service.health import HealthService
 from npuserve.service.infer_rpc import InferRpc
 from npuserve.service.inference import InferenceService
-from npuserve.service.metadata import MetadataService
+from npuserve.service.metadata import MetadataService, extensions
 from npuserve.service.methods import Method, MethodTable, StreamHandler, StreamMethod, UnaryHandler, UnaryMethod
 from npuserve.service.reflection import ReflectionService
+from npuserve.service.regions import SharedMemoryRegions
+from npuserve.service.shared_memory import SharedMemoryService
 from npuserve.service.statistics import StatisticsService
+from npuserve.service.stream import StreamRpc
 
 _INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTIONS = (reflection_pb2, reflection_v1alpha_pb2)
 
 
-def method_table(
-    registry: ModelRegistry, inference: InferenceService, *, server_id: str, server_version: str
-) -> MethodTable:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOptions:
+    """What a server answers with besides its models.
+
+    regions: the shared memory that its clients registered; the HTTP front end has the same.
+    forwarded_headers: the headers of a call that become parameters of its requests.
+    families: further handlers of the inference service's calls, by name.
+    """
+
+    server_id: str
+    server_version: str
+    regions: SharedMemoryRegions = field(default_factory=SharedMemoryRegions)
+    forwarded_headers: re.Pattern[str] | None = None
+    families: Sequence[Mapping[str, UnaryHandler]] = ()
+
+
+def method_table(registry: ModelRegistry, inference: InferenceService, options: TableOptions) -> MethodTable:
     """Return all that the server answers.
 
     Methods of the inference protocol that this version lacks are in the table and say so; anything else that is not in
     it (grpc.health.v1 Watch, as in Triton) is UNIMPLEMENTED without a word, which is for the front end to answer.
     """
     health = HealthService(registry)
-    metadata = MetadataService(registry, server_id=server_id, server_version=server_version)
+    decoder = RequestDecoder(options.regions, forwarded=options.forwarded_headers)
     handlers: dict[str, UnaryHandler] = {
         "ServerLive": health.server_live,
         "ServerReady": health.server_ready,
         "ModelReady": health.model_ready,
-        "ServerMetadata": metadata.server_metadata,
-        "ModelMetadata": metadata.model_metadata,
-        "ModelConfig": metadata.model_config,
-        "ModelInfer": InferRpc(inference).model_infer,
+        "ModelInfer": InferRpc(inference, decoder).model_infer,
         "ModelStatistics": StatisticsService(registry).model_statistics,
+        **_shared_memory_handlers(SharedMemoryService(options.regions)),
     }
+    for family in options.families:
+        handlers |= family
+    handlers |= _metadata_handlers(registry, options, handlers)
+    streams = {"ModelStreamInfer": StreamRpc(inference, decoder).model_stream_infer}
     services = [
         _INFERENCE,
         _HEALTH,
@@ -57,10 +79,38 @@ def method_table(
     ]
     return MethodTable(
         _unary(_INFERENCE, handlers),
-        _unsupported(_INFERENCE, handlers),
+        [_stream(_INFERENCE, name, handler) for name, handler in streams.items()],
+        _unsupported(_INFERENCE, {*handlers, *streams}),
         _unary(_HEALTH, {"Check": health.check}),
         reflections,
     )
+
+
+def _metadata_handlers(
+    registry: ModelRegistry, options: TableOptions, others: Mapping[str, UnaryHandler]
+) -> dict[str, UnaryHandler]:
+    metadata = MetadataService(
+        registry,
+        server_id=options.server_id,
+        server_version=options.server_version,
+        extensions=extensions({*others, "ModelConfig"}),
+    )
+    return {
+        "ServerMetadata": metadata.server_metadata,
+        "ModelMetadata": metadata.model_metadata,
+        "ModelConfig": metadata.model_config,
+    }
+
+
+def _shared_memory_handlers(memory: SharedMemoryService) -> dict[str, UnaryHandler]:
+    return {
+        "SystemSharedMemoryStatus": memory.system_status,
+        "SystemSharedMemoryRegister": memory.system_register,
+        "SystemSharedMemoryUnregister": memory.system_unregister,
+        "CudaSharedMemoryStatus": memory.cuda_status,
+        "CudaSharedMemoryRegister": memory.cuda_register,
+        "CudaSharedMemoryUnregister": memory.cuda_unregister,
+    }
 
 
 def _unary(service: ServiceDescriptor, handlers: Mapping[str, UnaryHandler]) -> list[Method]:
@@ -77,33 +127,15 @@ def _described(service: ServiceDescriptor, name: str) -> tuple[str, type[Message
     return f"/{service.full_name}/{name}", GetMessageClass(method.input_type), GetMessageClass(method.output_type)
 
 
-def _unsupported(service: ServiceDescriptor, handlers: Mapping[str, UnaryHandler]) -> list[Method]:
+def _unsupported(service: ServiceDescriptor, served: Container[str]) -> list[Method]:
     """Return the service's other methods, which answer that this version lacks them."""
-    missing: list[Method] = []
-    for method in service.methods:
-        if method.name in handlers:
-            continue
-        if method.client_streaming:
-            missing.append(_stream(service, method.name, _streaming_refusal(method.name)))
-        else:
-            missing.extend(_unary(service, {method.name: _unary_refusal(method.name)}))
-    return missing
+    return _unary(
+        service, {method.name: _refusal(method.name) for method in service.methods if method.name not in served}
+    )
 
 
-def _refusal(name: str) -> ServeError:
-    return ServeError(StatusCode.UNIMPLEMENTED, f"{name} is not supported by this version of npuserve")
-
-
-def _unary_refusal(name: str) -> UnaryHandler:
+def _refusal(name: str) -> UnaryHandler:
     async def refuse(request: Any, call: Call) -> Message:
-        raise _refusal(name)
-
-    return refuse
-
-
-def _streaming_refusal(name: str) -> StreamHandler:
-    async def refuse(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Message]:
-        raise _refusal(name)
-        yield  # makes this a generator
+        raise ServeError(StatusCode.UNIMPLEMENTED, f"{name} is not supported by this version of npuserve")
 
     return refuse

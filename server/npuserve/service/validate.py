@@ -4,6 +4,7 @@ import math
 import struct
 from collections.abc import Sequence
 
+from npuserve.config.conversion import is_convertible
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.request import GivenTensor, InferenceRequest
@@ -38,6 +39,7 @@ def check_requested_outputs(request: InferenceRequest, model: ModelInterface) ->
 def validated_inputs(request: InferenceRequest, model: ModelInterface) -> tuple[dict[str, Tensor], int]:
     """Return the inputs by name, in the shapes that the model sees, and the request's rows (1 if it does not batch).
 
+    Integers of a model that converts them are still in the dtype that the client gave.
     Raises ServeError (INVALID_ARGUMENT).
     """
     _check_input_count(request, model)
@@ -87,12 +89,16 @@ def _check_input_count(request: InferenceRequest, model: ModelInterface) -> None
     given = [tensor.name for tensor in request.inputs]
     if len(given) == len(model.inputs):
         return
-    missing = [name for name in model.inputs if name not in given]
+    missing = [name for name in model.required_inputs if name not in given]
+    required, most = len(model.required_inputs), len(model.inputs)
+    if not missing and required <= len(given) < most:
+        return
     # An empty list of missing inputs prints as a lone bracket, as Triton prints it.
     missing_list = "[" + _quoted(missing) + "]" if missing else "]"
+    expected = f"{most} inputs" if required == most else f"number of inputs between {required} and {most}"
     raise refuse(
         request,
-        f"expected {len(model.inputs)} inputs but got {len(given)} inputs for model '{model.name}'. Got input(s) "
+        f"expected {expected} but got {len(given)} inputs for model '{model.name}'. Got input(s) "
         f"[{_quoted(given)}], but missing required input(s) {missing_list}. Please provide all required input(s).",
     )
 
@@ -123,7 +129,9 @@ def _rows(request: InferenceRequest, model: ModelInterface) -> int:
 def _validated_input(request: InferenceRequest, model: ModelInterface, tensor: GivenTensor) -> Tensor:
     declared = model.inputs[tensor.name]
     dtype, content = tensor.dtype, tensor.data
-    if dtype is not declared.dtype:
+    if dtype is None or not (
+        dtype is declared.dtype or (model.converts_integers and is_convertible(dtype, declared.dtype))
+    ):
         given = "<invalid>" if dtype is None else dtype.value
         raise refuse(
             request,

@@ -9,7 +9,6 @@ from npuserve.core.status import StatusCode
 
 _log = logging.getLogger(__name__)
 
-SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
 # gRPC's default limit for a header is 16 KiB; a character may take twelve bytes there, percent-encoded.
 _MESSAGE_CHARACTERS = 1000
 

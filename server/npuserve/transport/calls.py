@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
-from npuserve.transport.answers import SHUTTING_DOWN
+from npuserve.service.call import SHUTTING_DOWN
 
 
 class OpenCalls:

@@ -13,7 +13,7 @@ from npuserve.repository.registry import ModelRegistry
 from npuserve.service.inference import InferenceService
 from npuserve.service.interface import DeclaredTensor
 from npuserve.service.routes import INFER_PATH, InferRoutes
-from npuserve.service.table import method_table
+from npuserve.service.table import TableOptions, method_table
 from support.identity_backend import IdentityBackend, IdentityExecutor, write_model
 
 SHAPE = (-1, 4)
@@ -171,4 +171,6 @@ async def test_the_routes_are_gone_before_the_executors_close(registry: ModelReg
 
 
 def test_the_path_of_the_routes_is_in_the_method_table() -> None:
-    assert INFER_PATH in method_table(make_registry(), InferenceService(), server_id="s", server_version="1")
+    assert INFER_PATH in method_table(
+        make_registry(), InferenceService(), TableOptions(server_id="s", server_version="1")
+    )

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.dtype import Dtype
+from npuserve.core.elements import join_elements
 from npuserve.core.errors import ServeError
 from npuserve.core.request import GivenTensor, InferenceRequest
 from npuserve.core.tensor import Tensor
-from npuserve.service.decode import join_elements
-from npuserve.service.inference import as_declared
 from npuserve.service.interface import ModelInterface, carry_sizes, interface_of
+from npuserve.service.outputs import as_declared
 from npuserve.service.validate import validated_inputs
 
 

@@ -1,0 +1,48 @@
+"""The classification extension: the greatest values of an output, as text, in place of the tensor."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from npuserve.core.dtype import Dtype
+from npuserve.core.elements import join_elements
+from npuserve.core.errors import invalid
+from npuserve.core.tensor import Tensor
+
+_WITHOUT_ORDER = {Dtype.BOOL, Dtype.FP16, Dtype.BF16, Dtype.BYTES}
+
+
+def greatest_classes(tensor: Tensor, class_count: int, labels: Sequence[str], *, has_batch: bool) -> Tensor:
+    """Return the `class_count` greatest values of a tensor as strings `value:index` or `value:index:label`.
+
+    The index counts the elements, flattened, of each row, or of the whole tensor if it has no batch dimension. Rows
+    follow one another, each from the greatest value down; of equal values the lower index comes first. The result is
+    BYTES of shape [rows, n] or [n], where n is `class_count` or all there are.
+    Raises ServeError (INVALID_ARGUMENT) for data types that Triton does not classify.
+    """
+    if tensor.dtype in _WITHOUT_ORDER:
+        raise invalid(f"class result not available for output due to unsupported type '{tensor.dtype.value}'")
+    rows = tensor.shape[0] if has_batch else 1
+    values = np.frombuffer(tensor.data, tensor.dtype.numpy)
+    values = values.reshape(rows, values.size // rows if rows else 0)
+    count = min(class_count, values.shape[1])
+    form = "%f:%d" if tensor.dtype in (Dtype.FP32, Dtype.FP64) else "%d:%d"
+    elements = [
+        _named(form % (row[index], index), int(index), labels) for row in values for index in _descending(row)[:count]
+    ]
+    shape = (rows, count) if has_batch else (count,)
+    return Tensor(tensor.name, Dtype.BYTES, shape, join_elements(elements))
+
+
+def _descending(
+    row: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
+    """Return the indices from the greatest value down, equal ones in their order; NaN counts as the greatest."""
+    # Negating would overflow, so the stable sort is ascending over the row from its end.
+    backwards = np.argsort(row[::-1], kind="stable")[::-1]
+    return row.size - 1 - backwards
+
+
+def _named(text: str, index: int, labels: Sequence[str]) -> bytes:
+    label = labels[index] if index < len(labels) else ""
+    return (f"{text}:{label}" if label else text).encode()
