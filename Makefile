@@ -73,7 +73,7 @@ lint: setup
 	mypy
 	lint-imports
 	hadolint Dockerfile
-	cython-lint --max-line-length=120 native/wire/*.pyx native/wire/*.pxd
+	cython-lint --max-line-length=120 native/wire/*.pyx native/wire/*.pxd native/wire/*.pxi
 	@echo "clang-format" && clang-format --dry-run -Werror $(CXX_FILES)
 	@echo "clang-tidy" && git ls-files 'native/*.cc' | xargs -P 2 -n 4 clang-tidy --quiet -p $(BUILD) 2>/dev/null
 
