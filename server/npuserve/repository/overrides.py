@@ -85,3 +85,11 @@ def _file_path(key: str) -> PurePosixPath:
     ):
         raise invalid(f"invalid load parameter '{key}', expected 'file:<version>/<path>' within the model's directory.")
     return PurePosixPath(text)
+
+
+def check_model_name(name: str) -> None:
+    """Raise ServeError (INVALID_ARGUMENT) unless a name can be a model's folder."""
+    if not name:
+        raise invalid("Model name cannot be empty. Please enter a valid name to deploy.")
+    if "/" in name or "\\" in name or ".." in name or "\0" in name:
+        raise invalid(f"invalid model name '{name}', model name must not contain path traversal characters")

@@ -1,198 +1,65 @@
-"""The models of the server: loads them, finds them for requests, tells their states, closes them."""
+"""The models of the server: what is loaded at start, what clients and the repositories change, the end of all."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.config.control_options import ALL_MODELS, ControlOptions
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.status import StatusCode
-from npuserve.repository.loading import LoadedModel, ModelLoader
-from npuserve.repository.scan import AMBIGUOUS, ModelDirectory, Scan, scan_repositories
-from npuserve.repository.states import UNLOADED, IndexEntry, ModelEntry, ModelState, VersionEntry, reason_of
-from npuserve.repository.versions import missing_versions, parse_version, select_versions
+from npuserve.repository.building import ModelBuilder
+from npuserve.repository.changing import ModelChanges
+from npuserve.repository.dependencies import all_steps, dependents_of
+from npuserve.repository.loading import ModelLoader
+from npuserve.repository.overrides import (
+    LoadOverride,
+    LoadParameter,
+    check_model_name,
+    load_override,
+    unloads_dependents,
+)
+from npuserve.repository.polling import Sight, look, plan_poll
+from npuserve.repository.scan import ModelDirectory, list_names
+from npuserve.repository.source import ModelSource, SourceReader
+from npuserve.repository.states import ModelEntry
+from npuserve.repository.table import ModelTable
 
 _log = logging.getLogger(__name__)
 
 
-class ModelRegistry:
-    """Every model by name and version. Used on the event loop only; nothing but `load_all` and `close` waits.
+class ModelRegistry(ModelTable):
+    """Every model by name and version, and the ways to change them. Used on the event loop only.
 
     loader: takes a version from its folder to an executor; the registry owns the executors and closes them.
     load_concurrency: versions loaded at the same time.
     strict_readiness: whether a version that failed to load makes the server not ready.
     """
 
-    def __init__(self, loader: ModelLoader, *, load_concurrency: int = 4, strict_readiness: bool = True) -> None:
-        self._loader = loader
-        self._slots = asyncio.Semaphore(load_concurrency)
+    def __init__(
+        self,
+        loader: ModelLoader,
+        *,
+        load_concurrency: int = 4,
+        strict_readiness: bool = True,
+        control: ControlOptions | None = None,
+    ) -> None:
+        super().__init__()
+        self._control = control or ControlOptions()
+        self._reader = SourceReader(loader, self._control.config_name)
+        builder = ModelBuilder(loader, concurrency=load_concurrency, retries=self._control.load_retry_count)
+        self._changes = ModelChanges(self, builder)
         self._strict_readiness = strict_readiness
-        self._models: dict[str, ModelEntry] = {}
+        self._repositories: tuple[Path, ...] = ()
+        self._sight: Sight | None = None
         self._is_loaded = False
-        self._watchers: list[Callable[[], None]] = []
+        self._is_closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        serving = sum(len(entry.ready()) for entry in self._models.values())
-        return f"<ModelRegistry models={len(self._models)} ready_versions={serving} failures={len(self.failures())}>"
-
-    def watch(self, watcher: Callable[[], None]) -> None:
-        """Call the watcher after every change of what is ready; it must not raise."""
-        self._watchers.append(watcher)
-
-    def _tell_watchers(self) -> None:
-        for watcher in self._watchers:
-            watcher()
-
-    async def load_all(self, repositories: Sequence[Path]) -> None:
-        """Load every model of the repositories. A model that fails is recorded (`failures`) and the others go on.
-
-        Raises OSError if a repository cannot be listed.
-        """
-        scan = await asyncio.to_thread(scan_repositories, repositories)
-        await self._load_scan(scan)
-        self._is_loaded = True
-
-    async def _load_scan(self, scan: Scan) -> None:
-        for name, failure in scan.failures.items():
-            self._fail_model(name, failure)
-        async with asyncio.TaskGroup() as tasks:
-            for directory in scan.models.values():
-                tasks.create_task(self._load_model(directory))
-
-    async def _load_model(self, directory: ModelDirectory) -> None:
-        try:
-            config = await asyncio.to_thread(self._loader.read_config, directory)
-        except (ServeError, OSError) as error:
-            self._fail_model(directory.name, str(error))
-            return
-        entry = self._models[directory.name] = ModelEntry(directory.name)
-        for version in missing_versions(config.version_policy, directory.versions):
-            _log.error(
-                "version %d is specified for model '%s', but the version directory is not present",
-                version,
-                directory.name,
-            )
-        versions = select_versions(config.version_policy, directory.versions)
-        if not versions:
-            entry.failure = (
-                f"at least one version must be available under the version policy of model '{directory.name}'"
-            )
-            _log.error("failed to load model '%s': %s", directory.name, entry.failure)
-        entry.versions = {version: VersionEntry() for version in versions}
-        async with asyncio.TaskGroup() as tasks:
-            for version in versions:
-                tasks.create_task(self._load_version(directory, version, config, entry.versions[version]))
-
-    async def _load_version(
-        self, directory: ModelDirectory, version: int, config: ModelConfig, entry: VersionEntry
-    ) -> None:
-        async with self._slots:
-            try:
-                entry.loaded = await self._load_or_give_back(directory, version, config)
-            except ServeError as error:
-                entry.reason = reason_of(error)
-            except Exception:
-                # Whatever one model's backend does, the others are served; the details are for the log alone.
-                _log.exception("unexpected error while loading '%s' version %d", directory.name, version)
-                entry.reason = "Internal: unexpected error while loading, see the server's log"
-        entry.state = ModelState.UNAVAILABLE if entry.loaded is None else ModelState.READY
-        if entry.loaded is None:
-            _log.error("failed to load '%s' version %d: %s", directory.name, version, entry.reason)
-        else:
-            _log.info("successfully loaded '%s' version %d", directory.name, version)
-            self._tell_watchers()
-
-    async def _load_or_give_back(self, directory: ModelDirectory, version: int, config: ModelConfig) -> LoadedModel:
-        """Load; if cancelled, wait for what is being loaded and close it, as a backend's thread cannot be stopped."""
-        loading = asyncio.create_task(self._loader.load(directory, version, config))
-        try:
-            return await asyncio.shield(loading)
-        except asyncio.CancelledError:
-            await (await loading).executor.close()
-            raise
-
-    def _fail_model(self, name: str, failure: str) -> None:
-        _log.error("Poll failed for model directory '%s': %s", name, failure)
-        self._models[name] = ModelEntry(name, is_known=False, failure=failure)
-
-    def ready_models(self) -> list[list[LoadedModel]]:
-        """Return of each model, by name, the versions that are ready, ascending; models without any are left out."""
-        return [ready for _, entry in sorted(self._models.items()) if (ready := entry.ready())]
-
-    def lookup(self, name: str, version: str = "") -> LoadedModel:
-        """Return the version that a request means: the one it names, else the highest that is ready.
-
-        Raises ServeError: INVALID_ARGUMENT (no version number), NOT_FOUND, UNAVAILABLE (known, not ready).
-        """
-        return self.find(name, version)[-1]
-
-    def find(self, name: str, version: str = "") -> list[LoadedModel]:
-        """Return the version asked for, or all that are ready, ascending; never an empty list. Raises as `lookup`."""
-        number = parse_version(version)
-        entry = self._models.get(name)
-        if entry is None or not entry.is_known:
-            raise ServeError(StatusCode.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
-        if number is None:
-            if ready := entry.ready():
-                return ready
-            raise ServeError(StatusCode.NOT_FOUND, f"Request for unknown model: '{name}' has no available versions")
-        if number not in entry.versions:
-            raise ServeError(StatusCode.NOT_FOUND, f"Request for unknown model: '{name}' version {number} is not found")
-        for loaded in entry.ready():
-            if loaded.version == number:
-                return [loaded]
-        raise ServeError(
-            StatusCode.UNAVAILABLE, f"Request for unknown model: '{name}' version {number} is not at ready state"
-        )
-
-    def model_ready(self, name: str, version: str = "") -> bool:
-        """Say whether the version, or any, is ready. Raises ServeError: INVALID_ARGUMENT (no version number)."""
-        try:
-            return bool(self.find(name, version))
-        except ServeError as error:
-            if error.status is StatusCode.INVALID_ARGUMENT:
-                raise
-            return False
-
-    def select_for_statistics(self, name: str = "", version: str = "") -> list[LoadedModel]:
-        """Return the versions to report on: of all models if `name` is empty, by name and version.
-
-        Raises ServeError: INVALID_ARGUMENT, which is what Triton answers here for unknown models and versions.
-        """
-        number = parse_version(version)
-        if not name:
-            return [loaded for ready in self.ready_models() for loaded in ready]
-        ready = self._models[name].ready() if name in self._models else []
-        if not ready:
-            raise invalid(f"requested model '{name}' is not available")
-        chosen = [loaded for loaded in ready if number in (None, loaded.version)]
-        if not chosen:
-            raise invalid(f"requested model version is not available for model '{name}'")
-        return chosen
-
-    def index(self, *, ready_only: bool = False) -> list[IndexEntry]:
-        """List what the repositories hold, by name and version. A model whose config is unusable has no state."""
-        lines: list[IndexEntry] = []
-        for name, entry in sorted(self._models.items()):
-            if entry.failure == AMBIGUOUS:
-                lines.append(IndexEntry(name, state=ModelState.UNAVAILABLE, reason=AMBIGUOUS))
-            elif not entry.is_known:
-                lines.append(IndexEntry(name))
-            for version, state in sorted(entry.versions.items()):
-                lines.append(IndexEntry(name, str(version), state.state, state.reason))
-        return [line for line in lines if not ready_only or line.state == ModelState.READY]
-
-    def failures(self) -> dict[str, str]:
-        """Return why models failed to load: `name` or `name version N` to the reason."""
-        failures: dict[str, str] = {}
-        for name, entry in sorted(self._models.items()):
-            if entry.failure:
-                failures[name] = entry.failure
-            for version, state in sorted(entry.versions.items()):
-                if state.state is ModelState.UNAVAILABLE and state.reason != UNLOADED:
-                    failures[f"{name} version {version}"] = state.reason
-        return failures
+        serving = sum(len(entry.ready()) for entry in self.models.values())
+        return f"<ModelRegistry models={len(self.models)} ready_versions={serving} failures={len(self.failures())}>"
 
     def ready(self) -> bool:
         """Say whether the server is ready.
@@ -200,38 +67,187 @@ class ModelRegistry:
         Strictly: every version that reached loading is READY or was unloaded. A model whose config could not be used
         never reached loading and does not count, as in Triton.
         """
-        if not self._is_loaded:
+        return self._is_loaded and not self._is_closing and (not self._strict_readiness or self.all_settled())
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether `begin_close` was called."""
+        return self._is_closing
+
+    # --- Start.
+
+    async def load_all(self, repositories: Sequence[Path]) -> None:
+        """Load the models that the control mode says. One that fails is recorded (`failures`), the others go on.
+
+        Raises OSError if a repository cannot be listed.
+        """
+        self._repositories = tuple(repositories)
+        self._see(await asyncio.to_thread(look, self._repositories, self._control.config_name))
+        if self._control.mode == "explicit" and self._control.load_models != (ALL_MODELS,):
+            await asyncio.gather(*(self._load_at_start(name) for name in dict.fromkeys(self._control.load_models)))
+        else:
+            assert self._sight is not None
+            for name, failure in self._sight.scan.failures.items():
+                self._fail_model(name, failure)
+            await self._load_directories(self._sight.scan.models.values())
+        self._is_loaded = True
+        self.tell_watchers()
+        if self._control.mode == "poll":
+            self._own(self._poll())
+
+    async def _load_at_start(self, name: str) -> None:
+        try:
+            await self._load_named(name, None)
+        except ServeError as error:
+            if name not in self.models:
+                self._fail_model(name, error.message)
+
+    async def _load_directories(self, directories: Iterable[ModelDirectory]) -> None:
+        sources: dict[str, ModelSource] = {}
+        for directory in directories:
+            try:
+                sources[directory.name] = await asyncio.to_thread(self._reader.read, directory)
+            except (ServeError, OSError) as error:
+                self._fail_model(directory.name, str(error))
+        await self._changes.load(sources, named=sources.keys())
+
+    def _see(self, sight: Sight) -> None:
+        self._sight = sight
+        self.listed = dict.fromkeys(sight.scan.models, "") | sight.scan.failures
+
+    def _fail_model(self, name: str, failure: str) -> None:
+        """Note that a model's folder is of no use. What serves of it goes on."""
+        _log.error("Poll failed for model directory '%s': %s", name, failure)
+        if name not in self.models or not self.models[name].ready():
+            self.models[name] = ModelEntry(name, is_known=False, failure=failure)
+
+    # --- What clients ask for.
+
+    async def load_model(self, name: str, parameters: Mapping[str, LoadParameter] | None = None) -> None:
+        """Load a model, or load it anew if it has changed; what served before serves until the new versions do.
+
+        parameters: `config`, the JSON of a ModelConfig in place of the folder's, and `file:<version>/<path>`, contents
+        in place of the folder's. The load goes on if the caller is cancelled.
+        Raises ServeError: UNAVAILABLE (another control mode, or the server stops), INVALID_ARGUMENT (the name, the
+        parameters, or the model failed to load), INTERNAL (its folder or config cannot be read).
+        """
+        override = load_override(name, parameters or {})
+        self._require_explicit()
+        check_model_name(name)
+        await asyncio.shield(self._own(self._load_named(name, override)))
+
+    async def unload_model(self, name: str, parameters: Mapping[str, LoadParameter] | None = None) -> None:
+        """Unload a model and the ensembles that need it. Requests that were accepted are answered in the background.
+
+        parameters: `unload_dependents`: also unload the steps that nobody loaded by name and nothing else needs.
+        An unknown model is unloaded already. Raises ServeError: UNAVAILABLE, INVALID_ARGUMENT, as `load_model`.
+        """
+        with_steps = unloads_dependents(parameters or {})
+        self._require_explicit()
+        await asyncio.shield(self._own(self._unload_named(name, with_steps=with_steps)))
+
+    async def refresh_index(self) -> None:
+        """List the repositories' folders again, for `index`. Raises OSError."""
+        self.listed = await asyncio.to_thread(list_names, self._repositories)
+
+    def _require_explicit(self) -> None:
+        if self._control.mode != "explicit":
+            raise ServeError(
+                StatusCode.UNAVAILABLE, "explicit model load / unload is not allowed if polling is enabled"
+            )
+        if self._is_closing:
+            raise ServeError(StatusCode.UNAVAILABLE, "Server is stopping, models are no longer loaded or unloaded")
+
+    async def _load_named(self, name: str, override: LoadOverride | None) -> None:
+        entry = self.models.get(name)
+        serving = entry.source if entry is not None and entry.ready() else None
+        source = await asyncio.to_thread(self._reader.find, self._repositories, name, override, serving)
+        sources = {name: source}
+        await self._add_steps(sources)
+        failures = await self._changes.load(sources, named=(name,))
+        if failure := failures.get(name):
+            raise invalid(f"load failed for model '{name}': {failure}\n")
+
+    async def _add_steps(self, sources: dict[str, ModelSource]) -> None:
+        """Read the models that the given ones need and that do not serve; one that cannot be read is left out."""
+        waiting = [step for source in sources.values() for step in sorted(source.steps)]
+        while waiting:
+            step = waiting.pop(0)
+            entry = self.models.get(step)
+            if step in sources or (entry is not None and entry.ready()):
+                continue
+            try:
+                sources[step] = await asyncio.to_thread(self._reader.find, self._repositories, step)
+            except ServeError:
+                continue  # the reader has logged why; the ensemble says that it is missing
+            waiting += sorted(sources[step].steps)
+
+    async def _unload_named(self, name: str, *, with_steps: bool) -> None:
+        steps = all_steps(name, self.steps())
+        for dependent in dependents_of((name,), self.steps()):
+            await self._changes.unload(dependent, is_forgotten=False)
+        await self._changes.unload(name, is_forgotten=True)
+        while with_steps and (loose := [step for step in sorted(steps) if self._is_loose(step)]):
+            for step in loose:
+                await self._changes.unload(step, is_forgotten=True)
+
+    def _is_loose(self, step: str) -> bool:
+        """Say whether a model that serves was not asked for by name and is needed by none that serves."""
+        entry = self.models.get(step)
+        if entry is None or entry.is_named or not entry.ready():
             return False
-        return not self._strict_readiness or all(
-            state.state is ModelState.READY or state.reason == UNLOADED
-            for entry in self._models.values()
-            for state in entry.versions.values()
+        return not any(
+            other.source is not None and step in other.source.steps for other in self.models.values() if other.ready()
         )
+
+    # --- What the repositories change.
+
+    async def poll_once(self) -> None:
+        """Look at the repositories: load what is new or has changed, unload what is gone. Raises OSError."""
+        assert self._sight is not None
+        before, now = self._sight, await asyncio.to_thread(look, self._repositories, self._control.config_name)
+        plan = plan_poll(before, now)
+        self._see(now)
+        for name, failure in now.scan.failures.items():
+            if before.scan.failures.get(name) != failure:
+                self._fail_model(name, failure)
+        for name in plan.remove:
+            await self._unload_named(name, with_steps=False)
+            self.models.pop(name, None)
+        await self._load_directories(plan.load)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self._control.poll_secs)
+            try:
+                await self.poll_once()
+            except Exception:
+                # One look that failed, as when a network disk is away for a while, must not end the following.
+                _log.exception("failed to poll the model repositories")
+
+    def _own(self, change: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(change)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- The end.
+
+    def begin_close(self) -> None:
+        """Change no model any more, and tell the watchers that the server stops. Idempotent."""
+        if not self._is_closing:
+            self._is_closing = True
+            self.tell_watchers()
 
     async def close(self) -> None:
         """Close every executor: accepted requests complete, new ones find no model. Idempotent.
 
         Raises ExceptionGroup after all are closed if some failed to.
         """
-        entries = [
-            entry
-            for model in self._models.values()
-            for entry in model.versions.values()
-            if entry.state is ModelState.READY
-        ]
-        for entry in entries:
-            entry.state = ModelState.UNLOADING
-        self._tell_watchers()
-        results = await asyncio.gather(*(_unload(entry) for entry in entries), return_exceptions=True)
-        if errors := [result for result in results if isinstance(result, Exception)]:
+        self.begin_close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if errors := await self._changes.unload_all():
             raise ExceptionGroup("some models failed to close", errors)
-
-
-async def _unload(entry: VersionEntry) -> None:
-    loaded, entry.loaded = entry.loaded, None
-    try:
-        if loaded is not None:
-            await loaded.executor.close()
-    finally:
-        entry.state = ModelState.UNAVAILABLE
-        entry.reason = UNLOADED

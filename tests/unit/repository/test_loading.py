@@ -116,6 +116,6 @@ async def test_every_check_of_the_config_room_is_made(tmp_path: Path, text: str,
 
 async def test_what_has_no_effect_is_said_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_model(tmp_path / "m" / "1" / "model.om")
-    write_config(tmp_path, "response_cache { enable: true }")
+    write_config(tmp_path, "instance_group { host_policy: 'near' }")
     await load(tmp_path)
-    assert "model 'm': accepted, but without effect: response_cache" in caplog.text
+    assert "model 'm': accepted, but without effect: instance_group.host_policy" in caplog.text

@@ -73,7 +73,8 @@ async def test_no_failing_model_takes_another_with_it(tmp_path: Path, registry: 
     write_troubled_repository(tmp_path)
     await registry.load_all([tmp_path])
     assert [loaded.version for loaded in registry.find("sound")] == [2, 3]
-    assert [loaded.version for loaded in registry.find("half")] == [2]
+    # As in Triton, one version that fails takes the others of its model with it.
+    assert not registry.model_ready("half")
     assert not registry.ready()
     assert registry.failures() == {
         "empty": "Invalid model name: Could not determine backend for model 'empty' with no backend in model "
@@ -127,14 +128,12 @@ async def test_what_is_not_served_is_refused_in_tritons_words(
 
 async def test_the_highest_ready_version_is_meant_when_none_is_named(tmp_path: Path, registry: ModelRegistry) -> None:
     write_troubled_repository(tmp_path)
-    (tmp_path / "half" / "1" / "model.om").rename(tmp_path / "half" / "2" / "model.om")
-    write_model(tmp_path / "half" / "1" / "model.om")
     await registry.load_all([tmp_path])
     assert registry.lookup("sound").version == 3
     assert registry.lookup("sound", "2").version == 2
     assert registry.lookup("sound", "03").version == 3
-    assert registry.lookup("half").version == 1
-    assert registry.model_ready("half") and registry.model_ready("half", "1") and not registry.model_ready("half", "2")
+    assert registry.model_ready("sound") and registry.model_ready("sound", "2")
+    assert not registry.model_ready("sound", "1") and not registry.model_ready("half", "2")
 
 
 async def test_model_ready_still_refuses_what_is_no_version(tmp_path: Path, registry: ModelRegistry) -> None:
@@ -152,7 +151,7 @@ async def test_statistics_are_selected_and_refused_as_triton_does(tmp_path: Path
     def selected(name: str = "", version: str = "") -> list[tuple[str, int]]:
         return [(loaded.name, loaded.version) for loaded in registry.select_for_statistics(name, version)]
 
-    assert selected() == [("half", 2), ("sound", 2), ("sound", 3)]
+    assert selected() == [("sound", 2), ("sound", 3)]
     assert selected("sound") == [("sound", 2), ("sound", 3)]
     assert selected("sound", "3") == [("sound", 3)]
     for name in ("nope", "syntax", "missing"):
@@ -174,9 +173,11 @@ async def test_the_index_lists_versions_with_state_and_reason(tmp_path: Path, re
         IndexEntry("empty"),
         IndexEntry("sound", "2", "READY"),
         IndexEntry("sound", "3", "READY"),
+        IndexEntry("specific"),
         IndexEntry("syntax"),
     ]
-    (half,) = [entry for entry in index if (entry.name, entry.version) == ("half", "1")]
+    half, other = [entry for entry in index if entry.name == "half"]
+    assert (other.state, other.reason) == ("UNAVAILABLE", "unloaded")
     assert half.state == "UNAVAILABLE" and half.reason.startswith("Invalid argument: failed to load '")
     assert {entry.state for entry in registry.index(ready_only=True)} == {"READY"}
 
@@ -268,7 +269,7 @@ async def test_close_closes_every_executor_once(tmp_path: Path, backend: Identit
     assert [executor.close_calls for executor in backend.executors] == [1, 1, 1, 1]
     assert {(entry.state, entry.reason) for entry in registry.index()} == {("UNAVAILABLE", "unloaded")}
     assert answer(lambda: registry.lookup("a", "1"))[0] == "UNAVAILABLE"
-    assert registry.ready() and not registry.failures()
+    assert not registry.ready() and not registry.failures()
 
 
 async def test_close_goes_on_past_an_executor_that_fails(tmp_path: Path, backend: IdentityBackend) -> None:
@@ -305,7 +306,7 @@ async def test_a_load_that_is_cancelled_gives_back_what_it_loaded(tmp_path: Path
 async def test_a_registry_shows_its_counts(tmp_path: Path, registry: ModelRegistry) -> None:
     write_troubled_repository(tmp_path)
     await registry.load_all([tmp_path])
-    assert repr(registry) == "<ModelRegistry models=7 ready_versions=3 failures=6>"
+    assert repr(registry) == "<ModelRegistry models=7 ready_versions=2 failures=6>"
 
 
 @pytest.mark.parametrize(
