@@ -78,6 +78,7 @@ cdef extern from "wire/model_interface.h" namespace "npuserve::wire":
         Dtype dtype
         vector[int64_t] dims
         vector[int64_t] model_dims
+        optional[Dtype] model_dtype
     cdef cppclass ModelInterface:
         string name
         string version
@@ -85,6 +86,10 @@ cdef extern from "wire/model_interface.h" namespace "npuserve::wire":
         vector[CDeclaredTensor] inputs
         vector[size_t] input_positions
         vector[CDeclaredTensor] outputs
+        cpp_bool converts_integers
+
+cdef extern from "wire/integer_conversion.h" namespace "npuserve::wire":
+    cpp_bool is_convertible(Dtype, Dtype)
 
 cdef extern from "wire/infer_call.h" namespace "npuserve::wire":
     cdef cppclass InferTarget:

@@ -62,11 +62,7 @@ class Parser {
   }
 
   bool read_input(ProtobufReader reader) {
-    InferInput input;
-    if (!request_.spare_inputs.empty()) {
-      input = std::move(request_.spare_inputs.back());
-      request_.spare_inputs.pop_back();
-    }
+    InferInput input = take_spare_input(request_);
     Field field;
     while (reader.next(field)) {
       if (!read_input_field(reader, field, input)) return false;
@@ -184,6 +180,15 @@ void clear(InferInput& input) {
   input.contents.element_bytes = 0;
 }
 
+}  // namespace
+
+InferInput take_spare_input(InferRequest& request) {
+  if (request.spare_inputs.empty()) return {};
+  InferInput input = std::move(request.spare_inputs.back());
+  request.spare_inputs.pop_back();
+  return input;
+}
+
 void clear(InferRequest& request) {
   request.model_name = {};
   request.model_version = {};
@@ -200,8 +205,6 @@ void clear(InferRequest& request) {
   request.raw_input_contents.clear();
   request.has_more = false;
 }
-
-}  // namespace
 
 bool parse(std::span<const std::byte> message, InferRequest& request) {
   clear(request);

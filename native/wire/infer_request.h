@@ -65,6 +65,12 @@ struct InferRequest {
   std::vector<InferInput> spare_inputs;  // cleared inputs of earlier messages, for their capacity
 };
 
+// Forgets what it holds but its capacity.
+void clear(InferRequest& request);
+
+// An empty input, with the capacity of an earlier one if there is any.
+InferInput take_spare_input(InferRequest& request);
+
 // False if the bytes are no ModelInferRequest; `request` then holds nothing of use. The views live as long as
 // `message`.
 bool parse(std::span<const std::byte> message, InferRequest& request);

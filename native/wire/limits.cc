@@ -1,21 +1,17 @@
 #include "wire/limits.h"
 
 #include <array>
-#include <limits>
-#include <type_traits>
-#include <utility>
+#include <string_view>
 
 namespace npuserve::wire {
 namespace {
 
-constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 4;  // sums of two stay in 64 bits
-constexpr int64_t kMost31 = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMost = kMostOfLimit;
+constexpr int64_t kMost31 = kMost31OfLimit;
 
 template <auto Member>
 constexpr LimitField field(std::string_view name, int64_t least, int64_t most) {
-  using Value = std::remove_reference_t<decltype(std::declval<Limits&>().*Member)>;
-  return {name, least, most, [](const Limits& limits) { return static_cast<int64_t>(limits.*Member); },
-          [](Limits& limits, int64_t value) { limits.*Member = static_cast<Value>(value); }};
+  return limit_field<Limits, Member>(name, least, most);
 }
 
 constexpr std::array kFields{

@@ -4,7 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
+
+#include "wire/limit_field.h"
 
 namespace npuserve::wire {
 
@@ -50,14 +51,8 @@ struct Limits {
   int64_t max_connection_age_grace_ns = 0;  // after it; 0: calls may take as long as they like
 };
 
-// The same by name, for who configures them.
-struct LimitField {
-  std::string_view name;
-  int64_t least;
-  int64_t most;
-  int64_t (*get)(const Limits&);
-  void (*set)(Limits&, int64_t);  // REQUIRES: least <= value <= most
-};
+// The same by name.
+using LimitField = LimitFieldOf<Limits>;
 
 std::span<const LimitField> limit_fields();
 

@@ -22,11 +22,19 @@ class Limits:
 class DeclaredTensor:
     """An input or output of a model's interface; see npuserve.service.interface.
 
+    model_dtype: what the compiled model takes or gives, if it is the other one of INT32 and INT64: values are converted.
     position: for an input, where it stands in the signature; for an output, ignored.
     """
 
     def __init__(
-        self, *, name: str, dtype: str, dims: Sequence[int], model_dims: Sequence[int], position: int = 0
+        self,
+        *,
+        name: str,
+        dtype: str,
+        dims: Sequence[int],
+        model_dims: Sequence[int],
+        model_dtype: str | None = None,
+        position: int = 0,
     ) -> None: ...
 
 class Route:
@@ -34,7 +42,8 @@ class Route:
 
     asked_version: the version text of requests that mean it ("" for those that name none). inputs: in the config's
     order. outputs: in the signature's order. sink: the capsule of `_engine.Model.sink`.
-    Raises ValueError for an unknown dtype or a capsule of another kind.
+    converts_integers: whether requests may give INT64 for INT32 and the other way round.
+    Raises ValueError for an unknown dtype, dtypes that are not converted to each other, or a capsule of another kind.
     """
 
     def __init__(
@@ -47,6 +56,7 @@ class Route:
         inputs: Sequence[DeclaredTensor],
         outputs: Sequence[DeclaredTensor],
         sink: object,
+        converts_integers: bool = False,
     ) -> None: ...
 
 class Endpoint:
@@ -145,3 +155,108 @@ class ServerCall:
 
     def finish(self, code: int, message: str, trailing: Sequence[tuple[str, str | bytes]] = ()) -> None:
         """Give the status, behind all messages. Nothing happens if the call is over."""
+
+class HttpLimits:
+    """Every bound of HTTP, by the names of native/wire/http_limits.h; durations in nanoseconds, 0 switches one off.
+
+    Raises TypeError for an unknown name, ValueError for a value out of range.
+    """
+
+    def __init__(self, **limits: int) -> None: ...
+    def as_dict(self) -> dict[str, int]:
+        """Return every bound that is in force, defaults included."""
+
+class HttpEndpoint:
+    """All HTTP connections of one event loop.
+
+    limits: shared by all of them. dispatch: called with every whole request that the routes do not answer. on_failure:
+    called with the model and the reason for every request that was accepted and failed (INTERNAL). Neither must raise.
+    """
+
+    def __init__(
+        self, limits: HttpLimits, dispatch: Callable[[HttpCall], None], *, on_failure: Callable[[str, str], None]
+    ) -> None: ...
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch for completions on the loop."""
+
+    def protocol(self) -> asyncio.BufferedProtocol:
+        """Return the protocol of a new connection: the factory of create_server."""
+
+    def set_routes(self, routes: Sequence[Route]) -> None:
+        """Replace all routes. Requests that were submitted go on."""
+
+    def observe(self, *, wants_all: bool, slow_ns: int, on_finished: Callable[[Sequence[FinishedInfer]], None]) -> None:
+        """As Endpoint.observe."""
+
+    def refuse_new_requests(self, status: int, message: str) -> None:
+        """From now on answer every new request so and close its connection; idle connections are closed at once."""
+
+    def shut_down(self) -> None:
+        """Close every connection once its request is answered."""
+
+    def abort(self) -> None:
+        """Drop every connection at once; open requests are cancelled."""
+
+    def close(self) -> None:
+        """Stop watching. Every model that the routes named must be closed before. Idempotent."""
+
+    async def wait_until_no_requests(self) -> None:
+        """Return when no request is open and every answer has been handed to its transport."""
+
+    async def wait_until_no_connections(self) -> None:
+        """Return when every connection is closed."""
+
+    @property
+    def open_requests(self) -> int: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def used_memory_bytes(self) -> int:
+        """Return what bodies hold of the memory budget."""
+
+    def __repr__(self) -> str: ...
+
+class HttpCall:
+    """One whole request that Python answers, with respond() or with a stream.
+
+    `listener` is called without arguments when the client is gone (`ended`), or what was sent has left (`unsent_bytes`
+    fell). Nothing that is given to a call that is over or answered has an effect. Fields are names and values in
+    Latin-1; ValueError is raised for one that is malformed, or that is the front end's to give (Content-Length,
+    Transfer-Encoding, Connection).
+    """
+
+    listener: Callable[[], None] | None
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str:
+        """As it came, without the query."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By names in lower case, equal ones joined by ", "."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def peer(self) -> str:
+        """Return the client's address as gRPC writes it."""
+
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def unsent_bytes(self) -> int: ...
+    def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        """Give the whole answer."""
+
+    def start_stream(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        """Give an answer's head; its body follows in pieces."""
+
+    def send(self, piece: bytes) -> None:
+        """Queue a piece of the body."""
+
+    def end_stream(self) -> None:
+        """Say that the body is whole."""
+
+    def abort(self) -> None:
+        """Drop the connection of a request that has no whole answer."""

@@ -14,10 +14,11 @@ from npuserve.transport.front_end import FrontEndError
 BACKLOG = 65_535
 
 
-def tcp_sockets(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
+def tcp_sockets(host: str, port: int, *, reuse_port: bool = False, service: str = "GRPC") -> list[socket.socket]:
     """Listen on every address of the host, all with the same port; `::` is IPv4 too. Port 0 lets the system choose.
 
-    An address that this machine does not have is left out if there is another. Raises FrontEndError, in Triton's words.
+    An address that this machine does not have is left out if there is another. service: whose the sockets are.
+    Raises FrontEndError, in Triton's words.
     """
     sockets: list[socket.socket] = []
     failure: OSError | None = None
@@ -35,7 +36,7 @@ def tcp_sockets(host: str, port: int, *, reuse_port: bool = False) -> list[socke
     if failure is not None and (failure.errno == errno.EADDRINUSE or not sockets):
         for opened in sockets:
             opened.close()
-        raise _unavailable(host_port(host, port), failure) from failure
+        raise _unavailable(service, host_port(host, port), failure) from failure
     return sockets
 
 
@@ -75,7 +76,7 @@ class UnixListener:
             _remove_stale(path)
             self.socket = _unix_socket(path)
         except OSError as error:
-            raise _unavailable(f"unix:{path}", error) from error
+            raise _unavailable("GRPC", f"unix:{path}", error) from error
         self._file = _file_of(path)
 
     def close(self) -> None:
@@ -86,10 +87,10 @@ class UnixListener:
         self.socket.close()
 
 
-def _unavailable(address: str, error: OSError) -> FrontEndError:
+def _unavailable(service: str, address: str, error: OSError) -> FrontEndError:
     why = "" if error.errno == errno.EADDRINUSE else f": {error.strerror or error}"
     return FrontEndError(
-        f"failed to start GRPC service: Unavailable - Socket '{address}' already in use or not available{why}"
+        f"failed to start {service} service: Unavailable - Socket '{address}' already in use or not available{why}"
     )
 
 

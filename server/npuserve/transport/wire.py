@@ -1,46 +1,30 @@
 """The native front end: our own gRPC over asyncio, on the sockets of this process."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from npuserve._wire import DeclaredTensor, Endpoint, Limits, Route
+from npuserve._wire import Endpoint, Limits
 from npuserve.config.grpc_limits import GrpcLimits
 from npuserve.config.grpc_options import GrpcOptions
 from npuserve.core.status import StatusCode
-from npuserve.core.timing import request_timing
-from npuserve.observability.requests import FinishedRequest, RequestObserver
-from npuserve.service import interface
-from npuserve.service.methods import MethodTable
-from npuserve.service.routes import INFER_PATH, InferRoute
+from npuserve.observability.requests import RequestObserver
 from npuserve.service.call import SHUTTING_DOWN
+from npuserve.service.methods import MethodTable
+from npuserve.service.routes import INFER_PATH
 from npuserve.transport.listen import BACKLOG, UnixListener, host_port, tcp_sockets
+from npuserve.transport.native_routes import Routes, finished_request, log_failure, native_routes
 from npuserve.transport.tls import server_context
 from npuserve.transport.wire_calls import WireCalls
 
 if TYPE_CHECKING:
     from npuserve._wire import FinishedInfer
 
-_log = logging.getLogger(__name__)
-
 # How long connections may take to close once every call is answered.
 _CLOSE_SECONDS = 1.0
 # Of zlib, by Triton's names.
 _COMPRESSION_LEVELS = {"none": 0, "low": 1, "medium": 6, "high": 9}
 _NS_PER_MS = 1_000_000
-
-
-class Routes(Protocol):
-    """Which ModelInfer calls need no Python."""
-
-    def watch(self, watcher: Callable[[], None]) -> None:
-        """Call the watcher after every change; it must not raise."""
-        ...
-
-    def current(self) -> Sequence[InferRoute]:
-        """Return the routes that hold now."""
-        ...
 
 
 class WireFrontEnd:
@@ -139,13 +123,13 @@ class WireFrontEnd:
         endpoint = Endpoint(
             self._limits,
             self._calls.dispatch,
-            on_failure=_log_failure,
+            on_failure=log_failure,
             infer_path=INFER_PATH,
             response_compression_level=level,
         )
         self._observe(endpoint)
         endpoint.start(asyncio.get_running_loop())
-        endpoint.set_routes(_native_routes(self._routes.current()))
+        endpoint.set_routes(native_routes(self._routes))
         self._routes.watch(self._replace_routes)
         return endpoint
 
@@ -162,31 +146,11 @@ class WireFrontEnd:
     def _tell(self, finished: "Sequence[FinishedInfer]") -> None:
         assert self._observer is not None
         for request in finished:
-            self._observer.observe(_finished_request(request))
+            self._observer.observe(finished_request(request, "grpc"))
 
     def _replace_routes(self) -> None:
         if self._endpoint is not None:
-            self._endpoint.set_routes(_native_routes(self._routes.current()))
-
-
-def _finished_request(finished: "FinishedInfer") -> FinishedRequest:
-    model, version, request_id, code, message, started_ns, ended_ns, timing, trace_parent = finished
-    return FinishedRequest(
-        model=model,
-        version=version,
-        id=request_id,
-        front_end="grpc",
-        status=StatusCode(code),
-        message=message,
-        started_ns=started_ns,
-        ended_ns=ended_ns,
-        timing=None if timing is None else request_timing(timing),
-        trace_parent=trace_parent,
-    )
-
-
-def _log_failure(model: str, reason: str) -> None:
-    _log.error("model '%s' failed: %s", model, reason)
+            self._endpoint.set_routes(native_routes(self._routes))
 
 
 def _limits(limits: GrpcLimits) -> Limits:
@@ -209,27 +173,4 @@ def _limits(limits: GrpcLimits) -> Limits:
         max_connection_idle_ns=limits.max_connection_idle_ms * _NS_PER_MS,
         max_connection_age_ns=limits.max_connection_age_ms * _NS_PER_MS,
         max_connection_age_grace_ns=limits.max_connection_age_grace_ms * _NS_PER_MS,
-    )
-
-
-def _native_routes(routes: Sequence[InferRoute]) -> list[Route]:
-    return [_native_route(route, asked) for route in routes for asked in route.asked_versions]
-
-
-def _native_route(route: InferRoute, asked_version: str) -> Route:
-    inputs = zip(route.interface.inputs.values(), route.input_positions, strict=True)
-    return Route(
-        name=route.interface.name,
-        asked_version=asked_version,
-        version=route.version,
-        max_batch_size=route.interface.max_batch_size,
-        inputs=[_native_tensor(tensor, position) for tensor, position in inputs],
-        outputs=[_native_tensor(tensor) for tensor in route.outputs],
-        sink=route.sink,
-    )
-
-
-def _native_tensor(tensor: interface.DeclaredTensor, position: int = 0) -> DeclaredTensor:
-    return DeclaredTensor(
-        name=tensor.name, dtype=tensor.dtype.value, dims=tensor.dims, model_dims=tensor.model_dims, position=position
     )

@@ -1,0 +1,75 @@
+"""What the native front ends share: the routes that answer without Python, and the telling of what they answered."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from npuserve._wire import DeclaredTensor, Route
+from npuserve.core.status import StatusCode
+from npuserve.core.timing import request_timing
+from npuserve.observability.requests import FinishedRequest
+from npuserve.service import interface
+from npuserve.service.routes import InferRoute
+
+if TYPE_CHECKING:
+    from npuserve._wire import FinishedInfer
+
+_log = logging.getLogger(__name__)
+
+
+class Routes(Protocol):
+    """Which inferences need no Python."""
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call the watcher after every change; it must not raise."""
+        ...
+
+    def current(self) -> Sequence[InferRoute]:
+        """Return the routes that hold now."""
+        ...
+
+
+def native_routes(routes: Routes) -> list[Route]:
+    """Return the routes that hold now, one for each version text that means them."""
+    return [_native_route(route, asked) for route in routes.current() for asked in route.asked_versions]
+
+
+def _native_route(route: InferRoute, asked_version: str) -> Route:
+    inputs = zip(route.interface.inputs.values(), route.input_positions, strict=True)
+    return Route(
+        name=route.interface.name,
+        asked_version=asked_version,
+        version=route.version,
+        max_batch_size=route.interface.max_batch_size,
+        inputs=[_native_tensor(tensor, position) for tensor, position in inputs],
+        outputs=[_native_tensor(tensor) for tensor in route.outputs],
+        sink=route.sink,
+    )
+
+
+def _native_tensor(tensor: interface.DeclaredTensor, position: int = 0) -> DeclaredTensor:
+    return DeclaredTensor(
+        name=tensor.name, dtype=tensor.dtype.value, dims=tensor.dims, model_dims=tensor.model_dims, position=position
+    )
+
+
+def finished_request(finished: "FinishedInfer", front_end: str) -> FinishedRequest:
+    """Return what a native endpoint tells of a request as observers take it."""
+    model, version, request_id, code, message, started_ns, ended_ns, timing, trace_parent = finished
+    return FinishedRequest(
+        model=model,
+        version=version,
+        id=request_id,
+        front_end=front_end,
+        status=StatusCode(code),
+        message=message,
+        started_ns=started_ns,
+        ended_ns=ended_ns,
+        timing=None if timing is None else request_timing(timing),
+        trace_parent=trace_parent,
+    )
+
+
+def log_failure(model: str, reason: str) -> None:
+    """Log a request that a model accepted and failed to answer."""
+    _log.error("model '%s' failed: %s", model, reason)
