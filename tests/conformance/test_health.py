@@ -12,7 +12,12 @@ def test_any_service_name_is_answered_for_the_whole_server(channel: grpc.Channel
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_watch_is_unimplemented_without_a_word(channel: grpc.Channel) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        list(health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=20))
-    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNIMPLEMENTED, "")
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [("", "SERVING"), ("pair", "SERVING"), ("pair/1", "SERVING"), ("pair/7", "NOT_SERVING"), ("no", "SERVICE_UNKNOWN")],
+)
+def test_a_watch_tells_the_state_and_stays_open(channel: grpc.Channel, service: str, expected: str) -> None:
+    watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=service), timeout=20)
+    assert health_pb2.HealthCheckResponse.ServingStatus.Name(next(watch).status) == expected
+    assert watch.is_active()
+    watch.cancel()

@@ -98,6 +98,7 @@ class InferenceService:
 
     async def answer(self, model: ServedModel, request: InferenceRequest) -> InferenceResponse:
         """Check the request against the model, run it, return the response. Raises ServeError."""
+        model = self._in_service(model, request)
         if self._observer is None or not request.front_end:
             return await _answer(model, request)
         with Recording(self._observer, str(model.loaded.version), request) as recording:
@@ -111,6 +112,7 @@ class InferenceService:
         A model that is not decoupled yields one, which is final. A decoupled one yields any number; unless it tells
         which is its last, a final one without outputs follows.
         """
+        model = self._in_service(model, request)
         if not model.is_decoupled:
             yield await self.answer(model, request)
             return
@@ -127,10 +129,14 @@ class InferenceService:
         finally:
             await responses.aclose()
 
+    def _in_service(self, model: ServedModel, request: InferenceRequest) -> ServedModel:
+        """Return the model, or its successor if it was reloaded since it was found. Raises ServeError."""
+        return self.find(request.model, request.version) if model.loaded.leases.is_ended else model
+
 
 async def _answer(model: ServedModel, request: InferenceRequest) -> InferenceResponse:
     checked = _checked(model, request)
-    with _naming_request(request):
+    with model.loaded.leases.hold(), _naming_request(request):
         result = await model.loaded.executor.execute(checked)
     return inference_response(model.loaded, model.interface, request, result)
 
@@ -140,7 +146,7 @@ async def _answers(model: ServedModel, request: InferenceRequest) -> AsyncGenera
     is_final = False
     results = model.loaded.executor.stream(_checked(model, request))
     try:
-        with _naming_request(request):
+        with model.loaded.leases.hold(), _naming_request(request):
             async for result in results:
                 is_final = result.is_final
                 yield inference_response(model.loaded, model.interface, request, result, is_final=is_final)

@@ -14,6 +14,7 @@ from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.call import Call
+from npuserve.service.control import ControlService
 from npuserve.service.decode import RequestDecoder
 from npuserve.service.health import HealthService
 from npuserve.service.infer_rpc import InferRpc
@@ -51,7 +52,7 @@ def method_table(registry: ModelRegistry, inference: InferenceService, options: 
     """Return all that the server answers.
 
     Methods of the inference protocol that this version lacks are in the table and say so; anything else that is not in
-    it (grpc.health.v1 Watch, as in Triton) is UNIMPLEMENTED without a word, which is for the front end to answer.
+    it is UNIMPLEMENTED without a word, which is for the front end to answer.
     """
     health = HealthService(registry)
     decoder = RequestDecoder(options.regions, forwarded=options.forwarded_headers)
@@ -62,6 +63,7 @@ def method_table(registry: ModelRegistry, inference: InferenceService, options: 
         "ModelInfer": InferRpc(inference, decoder).model_infer,
         "ModelStatistics": StatisticsService(registry).model_statistics,
         **_shared_memory_handlers(SharedMemoryService(options.regions)),
+        **ControlService(registry).handlers(),
     }
     for family in options.families:
         handlers |= family
@@ -82,6 +84,7 @@ def method_table(registry: ModelRegistry, inference: InferenceService, options: 
         [_stream(_INFERENCE, name, handler) for name, handler in streams.items()],
         _unsupported(_INFERENCE, {*handlers, *streams}),
         _unary(_HEALTH, {"Check": health.check}),
+        [_stream(_HEALTH, "Watch", health.watch)],
         reflections,
     )
 
