@@ -4,9 +4,11 @@ import json
 import logging
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
+# A record's attribute (`extra`): members that its JSON line has besides the message.
+FIELDS = "fields"
 _LEVEL_LETTERS = {
     logging.DEBUG: "D",
     logging.INFO: "I",
@@ -22,6 +24,7 @@ class LogOptions:
 
     verbose: 1 or more adds debug lines. info, warning, error: whether lines of that level are written.
     format: `default` (Triton's `I1231 23:59:59.123456 pid module:line] text`), `ISO8601`, or `json`.
+    file: lines are appended to it; "" for stderr.
     """
 
     verbose: int = 0
@@ -29,6 +32,7 @@ class LogOptions:
     warning: bool = True
     error: bool = True
     format: str = "default"
+    file: str = ""
 
     def writes(self, level: int) -> bool:
         """Say whether lines of a level are written."""
@@ -39,16 +43,41 @@ class LogOptions:
         return self.info if level >= logging.INFO else self.verbose > 0
 
 
-def configure_logging(options: LogOptions, stream: TextIO | None = None) -> None:
-    """Make the root logger write to the stream (stderr), in place of what it wrote to before."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.addFilter(lambda record: options.writes(record.levelno))
-    handler.setFormatter(
-        JsonFormatter() if options.format == "json" else TextFormatter(iso=options.format == "ISO8601")
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if options.verbose else logging.INFO)
+class LogSettings:
+    """The options in force, which may change while the server runs. Used on the event loop, read by every thread."""
+
+    def __init__(self, options: LogOptions, handler: logging.Handler) -> None:
+        self._options = options
+        self._handler = handler
+        handler.addFilter(lambda record: self._options.writes(record.levelno))
+        self.change(options)
+
+    @property
+    def options(self) -> LogOptions:
+        """What is written now, and how."""
+        return self._options
+
+    def change(self, options: LogOptions) -> None:
+        """Write by these options from now on; the file stays what it was."""
+        self._options = replace(options, file=self._options.file)
+        self._handler.setFormatter(
+            JsonFormatter() if options.format == "json" else TextFormatter(iso=options.format == "ISO8601")
+        )
+        logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
+
+
+def configure_logging(options: LogOptions, stream: TextIO | None = None) -> LogSettings:
+    """Make the root logger write to the stream, in place of what it wrote to before; return what governs it.
+
+    stream: None for the options' file, or stderr. Raises OSError if the file cannot be opened.
+    """
+    handler: logging.Handler
+    if stream is None and options.file:
+        handler = logging.FileHandler(options.file, encoding="utf-8")
+    else:
+        handler = logging.StreamHandler(stream or sys.stderr)
+    logging.getLogger().handlers[:] = [handler]
+    return LogSettings(options, handler)
 
 
 class TextFormatter(logging.Formatter):
@@ -75,13 +104,14 @@ class JsonFormatter(logging.Formatter):
     """A line for machines: one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the object: time (seconds since the epoch), level, logger, message, exception."""
+        """Return the object: time (seconds since the epoch), level, logger, message, `fields`, exception."""
         line: dict[str, object] = {
             "time": round(record.created, 6),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= getattr(record, FIELDS, {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
