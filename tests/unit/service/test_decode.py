@@ -51,7 +51,7 @@ def test_empty_typed_contents_are_no_bytes() -> None:
 
 def halves(dtype: Dtype, *values: float) -> list[int]:
     raw = typed_bytes(InferTensorContents(fp32_contents=values), dtype, "'x' for model 'm'")
-    return np.frombuffer(raw, "<u2").tolist()
+    return [int(bits) for bits in np.frombuffer(raw, "<u2")]
 
 
 def test_typed_floats_are_rounded_to_half_precision() -> None:
