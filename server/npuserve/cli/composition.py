@@ -26,7 +26,10 @@ async def serve(options: ServerOptions) -> int:
         auto_complete=not options.disable_auto_complete_config,
     )
     registry = ModelRegistry(
-        loader, load_concurrency=options.model_load_concurrency, strict_readiness=options.strict_readiness
+        loader,
+        load_concurrency=options.model_load_concurrency,
+        strict_readiness=options.strict_readiness,
+        control=options.control,
     )
     try:
         front_end = _front_end(registry, options)

@@ -25,6 +25,10 @@ class Models(Protocol):
         """Return what failed to load, and why."""
         ...
 
+    def begin_close(self) -> None:
+        """Change no model any more; tell whoever watches them that the server stops, which ends the watch."""
+        ...
+
     async def close(self) -> None:
         """Unload every model once its accepted requests are answered. Raises ExceptionGroup if some failed to."""
         ...
@@ -104,6 +108,7 @@ class Lifecycle:
     async def _shut_down(self, loading: asyncio.Task[None]) -> None:
         if loading.cancel():
             await asyncio.wait({loading})
+        self.models.begin_close()
         for front_end in self.front_ends:
             front_end.stop_accepting()
         await asyncio.gather(*(front_end.drain() for front_end in self.front_ends))

@@ -36,6 +36,9 @@ class World:
     def failures(self) -> dict[str, str]:
         return {"m": "broken"} if self._failing == "a model" else {}
 
+    def begin_close(self) -> None:
+        self.steps.append("end watches")
+
     async def close(self) -> None:
         await self.step("unload")
 
@@ -75,7 +78,7 @@ class World:
         return await asyncio.wait_for(running, 10)
 
 
-STOPPING = ["refuse", "drain", "stop", "unload", "release", "close backends"]
+STOPPING = ["end watches", "refuse", "drain", "stop", "unload", "release", "close backends"]
 
 
 async def test_the_port_opens_after_the_load_and_closes_before_the_unload() -> None:
@@ -123,7 +126,7 @@ async def test_metrics_are_served_until_the_models_are_gone() -> None:
     assert await lifecycle.run() is Ending.CLEAN
     assert world.steps == [
         *("load", "start grpc", "start http", "start metrics"),
-        *("refuse grpc", "refuse http", "drain grpc", "drain http", "stop grpc", "stop http", "unload"),
+        *("end watches", "refuse grpc", "refuse http", "drain grpc", "drain http", "stop grpc", "stop http", "unload"),
         *("release grpc", "release http", "refuse metrics", "stop metrics", "release metrics", "close backends"),
     ]
 
