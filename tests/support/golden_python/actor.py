@@ -1,0 +1,60 @@
+"""Does what its input says, a word or two of it: the ways in which a model of Python's can answer, well or not."""
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        config = json.loads(args["model_config"])
+        self._told = {
+            "name": args["model_name"],
+            "version": args["model_version"],
+            "instance": args["model_instance_name"],
+            "kind": args["model_instance_kind"],
+            "device": args["model_instance_device_id"],
+            "config": sorted(key for key in config if key in ("name", "backend", "input", "output", "max_batch_size")),
+            "parameters": {key: value["string_value"] for key, value in config["parameters"].items()},
+            "dtype": pb_utils.triton_string_to_numpy(
+                pb_utils.get_output_config_by_name(config, "OUTPUT0")["data_type"]
+            ).__name__,
+        }
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:
+        words = pb_utils.get_input_tensor_by_name(request, "INPUT0").as_numpy()
+        verb, _, rest = bytes(words.reshape(-1)[0]).decode().partition(" ") if words.size else ("echo", "", "")
+        if verb == "raise":
+            raise ValueError(rest)
+        if verb == "error":
+            code, _, text = rest.partition(" ")
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, getattr(pb_utils.TritonError, code)))
+        if verb == "plain-error":
+            return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(rest))
+        if verb == "slow":
+            time.sleep(float(rest))
+        answer = words
+        if verb == "parameters":
+            answer = np.array([json.dumps(json.loads(request.parameters()), sort_keys=True)], object).reshape(
+                words.shape
+            )
+        elif verb == "request":
+            told = [
+                request.request_id(),
+                str(request.correlation_id()),
+                ",".join(sorted(request.requested_output_names())),
+            ]
+            answer = np.array([" ".join(told)], object).reshape(words.shape)
+        elif verb == "arguments":
+            answer = np.array([json.dumps(self._told, sort_keys=True)], object).reshape(words.shape)
+        elif verb == "nothing":
+            return pb_utils.InferenceResponse(output_tensors=[])
+        elif verb == "misnamed":
+            return pb_utils.InferenceResponse(output_tensors=[pb_utils.Tensor("OTHER", words)])
+        return pb_utils.InferenceResponse(output_tensors=[pb_utils.Tensor("OUTPUT0", answer)])
