@@ -6,6 +6,7 @@
 
 #include "wire/framing.h"
 #include "wire/infer_codec.h"
+#include "wire/integer_conversion.h"
 #include "wire/outbox.h"
 
 namespace npuserve::wire {
@@ -30,7 +31,9 @@ InferCompletion::~InferCompletion() {
 
 core::Status InferCompletion::receive(std::span<const core::OutputView> outputs) noexcept {
   try {
-    return call_->encode(*call_, outputs);
+    const DeclaredOutputs declared(call_->target->model, call_->wanted, outputs);
+    if (!declared.status().ok()) return declared.status();
+    return call_->encode(*call_, declared.views());
   } catch (const std::bad_alloc&) {
     return {core::StatusCode::kInternal, "out of memory for the outputs"};
   }

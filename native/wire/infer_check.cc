@@ -35,13 +35,19 @@ bool check_unique(const InferRequest& request, std::string_view kind, const std:
                                                  " already exists in request");
 }
 
-// Whether the handlers have to look at a tensor's parameters: shared memory and classification are theirs.
+// Whether the handlers have to look at a tensor's parameters: shared memory, classification and typed responses are
+// theirs.
 bool asks_for_more(const std::vector<InferParameter>& parameters) {
-  static constexpr std::array<std::string_view, 4> kKeys{"shared_memory_region", "shared_memory_offset",
-                                                         "shared_memory_byte_size", "classification"};
+  static constexpr std::array<std::string_view, 5> kKeys{"shared_memory_region", "shared_memory_offset",
+                                                         "shared_memory_byte_size", "classification", "binary_data"};
   return std::ranges::any_of(parameters, [](const InferParameter& parameter) {
     return std::ranges::find(kKeys, parameter.key) != kKeys.end();
   });
+}
+
+// FP32 values of a dtype without a field of its own, which the handlers round.
+bool is_rounded(uint32_t field, std::optional<Dtype> dtype) {
+  return typical_dtype(field) == Dtype::kFp32 && (dtype == Dtype::kFp16 || dtype == Dtype::kBf16);
 }
 
 // Appends an input's typed contents in raw form to plan.converted; empty contents give no bytes.
@@ -51,6 +57,7 @@ bool convert(const InferInput& input, const std::string& of, InferPlan& plan) {
   uint32_t found = 0;
   for (uint32_t field = 1; field <= kContentsFields; ++field) {
     if (input.contents.counts[field] == 0) continue;
+    if (is_rounded(field, dtype)) return hand_on(plan);
     if (found != 0) return refuse(plan, unexpected + ", binary data was already supplied.");
     if (!dtype || !carries(field, *dtype)) {
       return refuse(plan, unexpected + " of type " + quoted(core::dtype_name(typical_dtype(field))) +

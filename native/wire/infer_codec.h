@@ -22,14 +22,15 @@ namespace npuserve::wire {
 enum class Verdict {
   kReady,    // submit it
   kRefused,  // answer with `refusal`
-  kHandOn,   // it asks for what the handlers alone know: shared memory, classification
+  kHandOn,   // it asks for what the handlers alone know: shared memory, classification, typed responses,
+             // halves that come as FP32
 };
 
-// A checked request. Inputs are views of the message, or of `converted` where typed contents had to be.
+// A checked request. Inputs are views of the message, or of `converted` where typed contents or integers had to be.
 struct InferPlan {
   Verdict verdict = Verdict::kReady;
   core::Status refusal;
-  std::vector<core::TensorView> inputs;  // in the signature's order, in the shapes that the model sees
+  std::vector<core::TensorView> inputs;  // in the signature's order, in the shapes and dtypes that the model sees
   int64_t rows = 1;
   std::vector<Buffer> converted;
   std::vector<bool> wanted;  // by position among the model's outputs; empty: all
@@ -41,8 +42,9 @@ InferPlan check(const InferRequest& request, const ModelInterface& model);
 // "[request id: X] ", which leads the refusals that name the request.
 std::string id_prefix(std::string_view id);
 
-// The framed response: prefix, model, version, id and the wanted outputs as raw contents. Too large a response is a
-// refusal (`status`, INVALID_ARGUMENT) and an empty buffer. Throws std::bad_alloc.
+// outputs: in the dtypes that the interface declares. The framed response: prefix, model, version, id and the wanted
+// outputs as raw contents. Too large a response is a refusal (`status`, INVALID_ARGUMENT) and an empty buffer. Throws
+// std::bad_alloc.
 Buffer encode_response(const ModelInterface& model, std::string_view id, const std::vector<bool>& wanted,
                        std::span<const core::OutputView> outputs, core::Status& status);
 

@@ -17,7 +17,7 @@ bool count_contents(ProtobufReader reader, TypedContents& contents);
 // The dtype that a field stands for in a refusal.
 core::Dtype typical_dtype(uint32_t field);
 
-// Whether the field may carry elements of the dtype; FP16 and BF16 have none and travel as raw bytes alone.
+// Whether the field may carry elements of the dtype; FP16 and BF16 have none.
 bool carries(uint32_t field, core::Dtype dtype);
 
 // The values of one field as a raw tensor: narrow integers keep their low bytes, as a C cast does; floats all their

@@ -9,6 +9,7 @@
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "wire/infer_check.h"
+#include "wire/integer_conversion.h"
 
 namespace npuserve::wire {
 namespace {
@@ -54,7 +55,8 @@ class InputChecker {
       if (!check_input(i)) return false;
     }
     // Triton sizes such a request as if it had no batch dimension; with no bytes it is refused above.
-    return plan_.rows != 0 || refuse_request("inference request batch-size must be >= 1 for " + quoted(model_.name));
+    if (plan_.rows == 0) return refuse_request("inference request batch-size must be >= 1 for " + quoted(model_.name));
+    return !model_.converts_integers || convert_integers();
   }
 
  private:
@@ -118,6 +120,34 @@ class InputChecker {
                           quoted(model_.name));
   }
 
+  // In the signature's order, as the handlers do it. What is converted lies behind the typed contents.
+  bool convert_integers() {
+    for (size_t position = 0; position < plan_.inputs.size(); ++position) {
+      const auto declared =
+          static_cast<size_t>(std::ranges::find(model_.input_positions, position) - model_.input_positions.begin());
+      if (!convert(model_.inputs[declared], plan_.inputs[position])) return false;
+    }
+    return true;
+  }
+
+  bool convert(const DeclaredTensor& declared, core::TensorView& view) {
+    const auto given = std::ranges::find(request_.inputs, declared.name, &InferInput::name);
+    const Dtype dtype = core::dtype_from_name(given->datatype).value();
+    if (dtype == declared.sink_dtype()) return true;
+    const size_t elements = view.size_bytes / core::dtype_size_bytes(dtype);
+    Buffer& converted = plan_.converted.emplace_back(elements * core::dtype_size_bytes(declared.sink_dtype()));
+    converted.resize(converted.capacity());
+    const std::optional<std::string> reason =
+        wire::convert_integers({view.data, view.size_bytes}, converted.data(), declared.sink_dtype());
+    if (reason) {
+      return refuse_request("input " + quoted(declared.name) + " for model " + quoted(request_.model_name) + " has " +
+                            *reason);
+    }
+    view.data = converted.data();
+    view.size_bytes = converted.size();
+    return true;
+  }
+
   std::span<const std::byte> content(size_t index) const {
     return plan_.converted.empty() ? request_.raw_input_contents[index] : plan_.converted[index].bytes();
   }
@@ -139,7 +169,8 @@ class InputChecker {
 
   bool check_dtype(const InferInput& input, const DeclaredTensor& declared) {
     const std::optional<Dtype> dtype = core::dtype_from_name(input.datatype);
-    return dtype == declared.dtype ||
+    const bool converts = model_.converts_integers && dtype && is_convertible(*dtype, declared.dtype);
+    return dtype == declared.dtype || converts ||
            refuse_request("inference input " + quoted(input.name) + " data-type is " +
                           quoted(dtype ? core::dtype_name(*dtype) : "<invalid>") + ", but model " +
                           quoted(model_.name) + " expects " + quoted(core::dtype_name(declared.dtype)));
@@ -176,7 +207,8 @@ class InputChecker {
   }
 
   bool check_size(const InferInput& input, const DeclaredTensor& declared, std::span<const std::byte> bytes) {
-    const size_t element_bytes = std::max<size_t>(core::dtype_size_bytes(declared.dtype), 1);
+    const Dtype dtype = core::dtype_from_name(input.datatype).value();
+    const size_t element_bytes = std::max<size_t>(core::dtype_size_bytes(dtype), 1);
     const std::optional<Wide> count = elements(input, element_bytes);
     if (!count) return hand_on(plan_);
     if (declared.dtype == Dtype::kBytes) return check_elements(input, bytes, *count);

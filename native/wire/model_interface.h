@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@ struct DeclaredTensor {
   core::Dtype dtype = core::Dtype::kFp32;
   core::Shape dims;
   core::Shape model_dims;
+  // What the compiled model takes or gives, if it is the other integer type.
+  std::optional<core::Dtype> model_dtype{};
+
+  core::Dtype sink_dtype() const { return model_dtype.value_or(dtype); }
 };
 
 struct ModelInterface {
@@ -30,6 +35,7 @@ struct ModelInterface {
   // In the signature's order, in which a sink gives them; one that the config leaves out, and which is not served, has
   // no name here.
   std::vector<DeclaredTensor> outputs;
+  bool converts_integers = false;  // requests may give INT64 for INT32 and the other way round
 };
 
 // `wanted` with its -1 filled, in order, by the sizes that `shape` has where `declared` has -1; what `shape` has before

@@ -30,22 +30,30 @@ cdef class DeclaredTensor:
     cdef CDeclaredTensor _tensor
     cdef size_t _position
 
-    def __init__(self, *, name, dtype, dims, model_dims, position=0):
-        cdef bytes text = dtype.encode()
-        cdef optional[Dtype] known = dtype_from_name(string_view(<const char*>text, len(text)))
-        if not known.has_value():
-            raise ValueError(f"there is no dtype '{dtype}'")
+    def __init__(self, *, name, dtype, dims, model_dims, model_dtype=None, position=0):
         self._tensor.name = name.encode()
-        self._tensor.dtype = known.value()
+        self._tensor.dtype = _dtype(dtype)
+        if model_dtype is not None and model_dtype != dtype:
+            if not is_convertible(_dtype(dtype), _dtype(model_dtype)):
+                raise ValueError(f"{dtype} cannot be converted to {model_dtype}")
+            self._tensor.model_dtype = _dtype(model_dtype)
         self._tensor.dims = dims
         self._tensor.model_dims = model_dims
         self._position = position
 
 
+cdef Dtype _dtype(str name) except *:
+    cdef bytes text = name.encode()
+    cdef optional[Dtype] known = dtype_from_name(string_view(<const char*>text, len(text)))
+    if not known.has_value():
+        raise ValueError(f"there is no dtype '{name}'")
+    return known.value()
+
+
 cdef class Route:
     cdef CRoute _route
 
-    def __init__(self, *, name, asked_version, version, max_batch_size, inputs, outputs, sink):
+    def __init__(self, *, name, asked_version, version, max_batch_size, inputs, outputs, sink, converts_integers=False):
         if not PyCapsule_IsValid(sink, SINK_CAPSULE):
             raise ValueError("sink must be the capsule of an _engine.Model")
         cdef shared_ptr[InferTarget] target = make_shared[InferTarget]()
@@ -54,6 +62,7 @@ cdef class Route:
         model.name = name.encode()
         model.version = version.encode()
         model.max_batch_size = max_batch_size
+        model.converts_integers = converts_integers
         for tensor in inputs:
             model.inputs.push_back(tensor._tensor)
             model.input_positions.push_back(tensor._position)

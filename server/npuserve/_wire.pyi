@@ -22,7 +22,7 @@ class Limits:
 class DeclaredTensor:
     """An input or output of a model's interface; see npuserve.service.interface.
 
-    model_dtype: what the compiled model takes or gives, if it is the other one of INT32 and INT64: values are converted.
+    model_dtype: what the compiled model takes or gives; of INT32 and INT64 it may be the other one.
     position: for an input, where it stands in the signature; for an output, ignored.
     """
 

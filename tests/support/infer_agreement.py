@@ -25,6 +25,10 @@ def strings(dims: str, raw_dims: str) -> str:
     )
 
 
+def parameter(key: str, value: str) -> str:
+    return f"parameters {{ key: '{key}' value {{ string_value: '{value}' }} }} "
+
+
 CONFIGS = {dtype.value: tensors(dtype.value, "-1") for dtype in NUMERIC} | {
     "batched": "max_batch_size: 4 " + tensors("FP32", "2"),
     "fixed": tensors("FP32", "2, 3"),
@@ -34,10 +38,20 @@ CONFIGS = {dtype.value: tensors(dtype.value, "-1") for dtype in NUMERIC} | {
     "partial": tensors("UINT8", "-1", "x", "y") + "input { name: 'z' data_type: TYPE_UINT8 dims: [ -1 ] }",
     "reshaped": "max_batch_size: 8 " + tensors("UINT8", "-1, 4", more="reshape { shape: [ 2, -1, 2 ] }"),
     "scalar": "max_batch_size: 8 " + tensors("FP32", "1", more="reshape { }"),
+    # The model has the other integer type than its config.
+    "narrowing": "max_batch_size: 8 " + parameter("model_dtype", "INT32") + tensors("INT64", "-1"),
+    "widening": parameter("model_dtype", "INT64") + tensors("INT32", "-1, 2") + tensors("INT32", "1", "z", "w"),
+    "unconverted": parameter("convert_integers", "off") + tensors("INT64", "-1"),
     "strings": strings("-1", "-1, -1"),
     "string_rows": "max_batch_size: 4 " + strings("2", "-1"),
 }
-HANDLERS_KEYS = {"shared_memory_region", "shared_memory_offset", "shared_memory_byte_size", "classification"}
+HANDLERS_KEYS = {
+    "shared_memory_region",
+    "shared_memory_offset",
+    "shared_memory_byte_size",
+    "classification",
+    "binary_data",
+}
 MOST_PARTS = 256
 Both = tuple[HandlerAnswers, NativeAnswers]
 
@@ -67,6 +81,7 @@ def handlers_may_decide(message: bytes) -> bool:
         request.model_name not in CONFIGS
         or bool(request.model_version)
         or bool(keys & HANDLERS_KEYS)
+        or any(tensor.datatype in ("FP16", "BF16") and tensor.contents.fp32_contents for tensor in request.inputs)
         or len(request.parameters) > 1
         or any(len(parts) > MOST_PARTS for parts in lists)
         or any(abs(size) >= 2**40 for tensor in request.inputs for size in tensor.shape)

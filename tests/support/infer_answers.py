@@ -12,6 +12,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse
 from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import ModelSignature, TensorSpec
@@ -67,15 +68,22 @@ class _Loader(ModelLoader):
 
     async def load(self, directory: ModelDirectory, version: int, config: ModelConfig) -> LoadedModel:
         interface = interface_of(config)
-        inputs = [_spec(interface.inputs[name]) for name in sorted(interface.inputs)]
-        outputs = [_spec(interface.outputs[name]) for name in sorted(interface.outputs)]
+        dtype = _model_dtype(config)
+        inputs = [_spec(interface.inputs[name], dtype) for name in sorted(interface.inputs)]
+        outputs = [_spec(interface.outputs[name], dtype) for name in sorted(interface.outputs)]
         outputs += [replace(spec, name=_UNSERVED) for spec in inputs[len(outputs) :]]
         signature = ModelSignature(tuple(inputs), tuple(outputs), ())
         return LoadedModel(directory.name, version, config, signature, _Executor(signature, config))
 
 
-def _spec(tensor: DeclaredTensor) -> TensorSpec:
-    return TensorSpec(tensor.name, tensor.dtype, tensor.model_dims)
+def _model_dtype(config: ModelConfig) -> Dtype | None:
+    """What all tensors of the model are in truth; None: what the config says."""
+    parameter = config.parameters.get("model_dtype")
+    return None if parameter is None else Dtype(parameter.string_value)
+
+
+def _spec(tensor: DeclaredTensor, dtype: Dtype | None) -> TensorSpec:
+    return TensorSpec(tensor.name, dtype or tensor.dtype, tensor.model_dims)
 
 
 class HandlerAnswers:
@@ -150,15 +158,20 @@ def _table(models: Sequence[LoadedModel]) -> str:
 def _row(loaded: LoadedModel) -> str:
     interface = interface_of(loaded.config)
     positions = {spec.name: position for position, spec in enumerate(loaded.signature.inputs)}
-    inputs = [f"{positions[name]} {_words(tensor)}" for name, tensor in interface.inputs.items()]
+    specs = loaded.signature.inputs
+    inputs = [
+        f"{positions[name]} {_words(tensor, specs[positions[name]].dtype)}" for name, tensor in interface.inputs.items()
+    ]
     outputs = [
-        _words(interface.outputs[spec.name]) if spec.name in interface.outputs else f"- {spec.dtype.value} 0 0"
+        _words(interface.outputs[spec.name], spec.dtype)
+        if spec.name in interface.outputs
+        else f"- {spec.dtype.value} {spec.dtype.value} 0 0"
         for spec in loaded.signature.outputs
     ]
-    head = f"{loaded.name} {loaded.version} {interface.max_batch_size}"
+    head = f"{loaded.name} {loaded.version} {interface.max_batch_size} {int(interface.converts_integers)}"
     return " ".join([head, str(len(inputs)), *inputs, str(len(outputs)), *outputs]) + "\n"
 
 
-def _words(tensor: DeclaredTensor) -> str:
+def _words(tensor: DeclaredTensor, model_dtype: Dtype) -> str:
     shapes = [len(tensor.dims), *tensor.dims, len(tensor.model_dims), *tensor.model_dims]
-    return f"{tensor.name} {tensor.dtype.value} " + " ".join(map(str, shapes))
+    return f"{tensor.name} {tensor.dtype.value} {model_dtype.value} " + " ".join(map(str, shapes))

@@ -37,10 +37,13 @@ TYPED_FIELDS = {
     Dtype.UINT16: ("uint_contents", st.integers(0, 2**32 - 1)),
     Dtype.UINT32: ("uint_contents", st.integers(0, 2**32 - 1)),
     Dtype.UINT64: ("uint64_contents", st.integers(0, 2**64 - 1)),
+    Dtype.FP16: ("fp32_contents", st.floats(width=32)),
+    Dtype.BF16: ("fp32_contents", st.floats(width=32)),
     Dtype.FP32: ("fp32_contents", st.floats(width=32)),
     Dtype.FP64: ("fp64_contents", st.floats()),
     Dtype.BYTES: ("bytes_contents", st.binary(max_size=9)),
 }
+CONVERTED = [Dtype.INT32, Dtype.INT64]
 # Of each model: its inputs (name, dtype, dims as a request may state them; -1 is free) and its outputs.
 Inputs = list[tuple[str, Dtype, tuple[int, ...]]]
 FREE: dict[str, Inputs] = {dtype.value: [("x", dtype, (-1,))] for dtype in NUMERIC}
@@ -52,10 +55,13 @@ INPUTS: dict[str, Inputs] = FREE | {
     "partial": [("x", Dtype.UINT8, (-1,)), ("z", Dtype.UINT8, (-1,))],
     "reshaped": [("x", Dtype.UINT8, (-1, -1, 4))],
     "scalar": [("x", Dtype.FP32, (-1, 1))],
+    "narrowing": [("x", Dtype.INT64, (-1, -1))],
+    "widening": [("x", Dtype.INT32, (-1, 2)), ("z", Dtype.INT32, (1,))],
+    "unconverted": [("x", Dtype.INT64, (-1,))],
     "strings": [("x", Dtype.BYTES, (-1,))],
     "string_rows": [("x", Dtype.BYTES, (-1, 2))],
 }
-OUTPUTS = {"pair": ["v", "w"], "strings": ["raw"], "string_rows": ["raw"]}
+OUTPUTS = {"pair": ["v", "w"], "widening": ["w", "y"], "strings": ["raw"], "string_rows": ["raw"]}
 NAMES = st.sampled_from(["x", "y", "z", "v", "w", "raw", "unserved", "", "é", "a\0b", "'"])
 SIZES = st.sampled_from([-(2**63), -1, 0, 1, 2, 3, 4, 5, 2**31, 2**32, 2**62, 2**63 - 1])
 PARAMETER = st.one_of(
@@ -89,7 +95,9 @@ def requests(draw: st.DrawFn) -> ModelInferRequest:
     request = ModelInferRequest(model_name=model, id=draw(st.sampled_from(["", "7", "é"])))
     rows = draw(st.integers(1, 4))
     raw = draw(st.booleans())
-    for name, dtype, dims in draw(st.permutations(INPUTS[model])):
+    for name, declared, dims in draw(st.permutations(INPUTS[model])):
+        converts = declared in CONVERTED and model != "unconverted"
+        dtype = draw(st.sampled_from(CONVERTED)) if converts else declared
         shape = [draw(st.integers(0, 3)) if size == -1 else size for size in dims]
         if CONFIGS[model].startswith("max_batch_size"):
             shape[0] = rows
@@ -173,6 +181,61 @@ def broken_requests(draw: st.DrawFn) -> ModelInferRequest:
     return request
 
 
+# --- Integers of the other width.
+
+
+def integers(model: str, dtype: Dtype, shape: tuple[int, ...], values: list[int], request_id: str = "") -> bytes:
+    request = ModelInferRequest(model_name=model, id=request_id)
+    request.inputs.add(name="x", datatype=dtype.value, shape=shape)
+    request.raw_input_contents.append(np.array(values, dtype.numpy).tobytes())
+    return request.SerializeToString()
+
+
+LEAST, MOST = -(2**31), 2**31 - 1
+
+
+@pytest.mark.parametrize("dtype", CONVERTED)
+@pytest.mark.parametrize(("model", "declared"), [("INT32", np.int32), ("INT64", np.int64), ("narrowing", np.int64)])
+def test_what_fits_is_carried_over_and_comes_back_as_declared(
+    both: Both, model: str, declared: type[np.generic], dtype: Dtype
+) -> None:
+    shape = (1, 4) if model == "narrowing" else (4,)
+    answer = agree(both, integers(model, dtype, shape, [LEAST, -1, 0, MOST]))
+    assert answer.response is not None
+    assert answer.response.outputs[0].datatype == np.dtype(declared).name.upper()
+    assert np.frombuffer(answer.response.raw_output_contents[0], declared).tolist() == [LEAST, -1, 0, MOST]
+
+
+@pytest.mark.parametrize(("model", "value"), [("INT32", MOST + 1), ("narrowing", LEAST - 1), ("narrowing", 2**63 - 1)])
+def test_what_does_not_fit_is_refused_by_its_place(both: Both, model: str, value: int) -> None:
+    shape = (2, 2) if model == "narrowing" else (4,)
+    assert agree(both, integers(model, Dtype.INT64, shape, [0, MOST, value, -(2**40)], "7")) == Answer(
+        StatusCode.INVALID_ARGUMENT,
+        f"[request id: 7] input 'x' for model '{model}' has value {value} at index 2, which does not fit INT32",
+    )
+
+
+def test_an_output_that_does_not_fit_is_the_models_failure(both: Both) -> None:
+    request = ModelInferRequest(model_name="widening")
+    request.inputs.add(name="z", datatype="INT32", shape=(1,))
+    request.inputs.add(name="x", datatype="INT64", shape=(1, 2))
+    request.raw_input_contents.extend([bytes(4), np.array([5, 2**31]).tobytes()])
+    assert agree(both, request.SerializeToString()) == Answer(
+        StatusCode.INTERNAL, "output 'w' of model 'widening' has value 2147483648 at index 1, which does not fit INT32"
+    )
+    request.outputs.add(name="y")
+    answer = agree(both, request.SerializeToString())
+    assert answer.response is not None
+    assert list(answer.response.raw_output_contents) == [bytes(4)]
+
+
+def test_a_model_that_does_not_convert_refuses_the_other_type(both: Both) -> None:
+    assert agree(both, integers("unconverted", Dtype.INT32, (1,), [1])) == Answer(
+        StatusCode.INVALID_ARGUMENT,
+        "[request id: <id_unknown>] inference input 'x' data-type is 'INT32', but model 'unconverted' expects 'INT64'",
+    )
+
+
 # --- The wire, written by hand: what protobuf's own writer never makes.
 
 NUMBERS = st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 9, 99, 2**29 - 1, 0])
@@ -219,7 +282,8 @@ EXAMPLES = settings(max_examples=400, deadline=None, suppress_health_check=[Heal
 @EXAMPLES
 @given(request=requests())
 def test_every_valid_request_gets_its_inputs_back(both: Both, request: ModelInferRequest) -> None:
-    assert agree(both, request.SerializeToString()).code == StatusCode.OK
+    answer = agree(both, request.SerializeToString())
+    assert answer.code == StatusCode.OK or answer.message.endswith(", which does not fit INT32")
 
 
 @EXAMPLES

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from npuserve.core.dtype import Dtype
 from npuserve.core.signature import TensorSpec
 from npuserve.repository.loading import LoadedModel
 from npuserve.repository.registry import ModelRegistry
@@ -20,6 +21,7 @@ class InferRoute:
     input_positions: of each input of the interface, where it stands in the signature, in whose order the sink takes
     them. outputs: in the signature's order, in which the sink gives them.
     One that the config leaves out has no name.
+    input_dtypes, output_dtypes: of each of these, the signature's: the other integer type where the model converts.
     sink: the executor's capsule.
     """
 
@@ -28,6 +30,8 @@ class InferRoute:
     interface: ModelInterface
     input_positions: tuple[int, ...]
     outputs: tuple[DeclaredTensor, ...]
+    input_dtypes: tuple[Dtype, ...]
+    output_dtypes: tuple[Dtype, ...]
     sink: object
 
 
@@ -44,7 +48,7 @@ class InferRoutes:
     def current(self) -> list[InferRoute]:
         """Return a route for each ready version that has a sink and that takes and gives as its config says.
 
-        It answers one response a request, needs every input, and its dtypes are the config's.
+        It answers one response a request and needs every input.
         """
         found = []
         for ready in self._registry.ready_models():
@@ -60,24 +64,21 @@ def _route(loaded: LoadedModel, asked_versions: tuple[str, ...]) -> InferRoute |
     if loaded.executor.sink is None or loaded.config.model_transaction_policy.decoupled:
         return None
     interface = interface_of(loaded.config)
-    if len(interface.required_inputs) < len(interface.inputs) or _converts(loaded, interface):
+    if len(interface.required_inputs) < len(interface.inputs):
         return None
-    positions = {spec.name: position for position, spec in enumerate(loaded.signature.inputs)}
+    signature = loaded.signature
+    positions = {spec.name: position for position, spec in enumerate(signature.inputs)}
+    input_positions = tuple(positions[name] for name in interface.inputs)
     return InferRoute(
         asked_versions=asked_versions,
         version=str(loaded.version),
         interface=interface,
-        input_positions=tuple(positions[name] for name in interface.inputs),
-        outputs=tuple(interface.outputs.get(spec.name, _not_served(spec)) for spec in loaded.signature.outputs),
+        input_positions=input_positions,
+        outputs=tuple(interface.outputs.get(spec.name, _not_served(spec)) for spec in signature.outputs),
+        input_dtypes=tuple(signature.inputs[position].dtype for position in input_positions),
+        output_dtypes=tuple(spec.dtype for spec in signature.outputs),
         sink=loaded.executor.sink,
     )
-
-
-def _converts(loaded: LoadedModel, interface: ModelInterface) -> bool:
-    """Say whether the config declares another dtype than the model has."""
-    declared = interface.inputs | interface.outputs
-    specs = (*loaded.signature.inputs, *loaded.signature.outputs)
-    return any(spec.name in declared and declared[spec.name].dtype is not spec.dtype for spec in specs)
 
 
 def _not_served(spec: TensorSpec) -> DeclaredTensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from npuserve._wire import DeclaredTensor, Route
+from npuserve.core.dtype import Dtype
 from npuserve.core.status import StatusCode
 from npuserve.core.timing import request_timing
 from npuserve.observability.requests import FinishedRequest
@@ -35,21 +36,28 @@ def native_routes(routes: Routes) -> list[Route]:
 
 
 def _native_route(route: InferRoute, asked_version: str) -> Route:
-    inputs = zip(route.interface.inputs.values(), route.input_positions, strict=True)
+    inputs = zip(route.interface.inputs.values(), route.input_dtypes, route.input_positions, strict=True)
+    outputs = zip(route.outputs, route.output_dtypes, strict=True)
     return Route(
         name=route.interface.name,
         asked_version=asked_version,
         version=route.version,
         max_batch_size=route.interface.max_batch_size,
-        inputs=[_native_tensor(tensor, position) for tensor, position in inputs],
-        outputs=[_native_tensor(tensor) for tensor in route.outputs],
+        inputs=[_native_tensor(tensor, dtype, position) for tensor, dtype, position in inputs],
+        outputs=[_native_tensor(tensor, dtype) for tensor, dtype in outputs],
         sink=route.sink,
+        converts_integers=route.interface.converts_integers,
     )
 
 
-def _native_tensor(tensor: interface.DeclaredTensor, position: int = 0) -> DeclaredTensor:
+def _native_tensor(tensor: interface.DeclaredTensor, model_dtype: Dtype, position: int = 0) -> DeclaredTensor:
     return DeclaredTensor(
-        name=tensor.name, dtype=tensor.dtype.value, dims=tensor.dims, model_dims=tensor.model_dims, position=position
+        name=tensor.name,
+        dtype=tensor.dtype.value,
+        dims=tensor.dims,
+        model_dims=tensor.model_dims,
+        model_dtype=model_dtype.value,
+        position=position,
     )
 
 

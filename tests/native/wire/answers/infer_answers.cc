@@ -18,6 +18,7 @@
 #include "wire/framing.h"
 #include "wire/infer_codec.h"
 #include "wire/infer_request.h"
+#include "wire/integer_conversion.h"
 
 namespace {
 
@@ -48,19 +49,21 @@ Shape read_shape(std::istream& in) {
   return shape;
 }
 
-// NAME DTYPE RANK DIM... RANK MODEL_DIM...; "-" stands for no name.
+// NAME DTYPE MODEL_DTYPE RANK DIM... RANK MODEL_DIM...; "-" stands for no name.
 DeclaredTensor read_tensor(std::istream& in) {
   DeclaredTensor tensor;
   std::string dtype;
-  in >> tensor.name >> dtype;
+  std::string model_dtype;
+  in >> tensor.name >> dtype >> model_dtype;
   if (tensor.name == "-") tensor.name.clear();
   tensor.dtype = npuserve::core::dtype_from_name(dtype).value();
+  if (model_dtype != dtype) tensor.model_dtype = npuserve::core::dtype_from_name(model_dtype).value();
   tensor.dims = read_shape(in);
   tensor.model_dims = read_shape(in);
   return tensor;
 }
 
-// NAME VERSION MAX_BATCH_SIZE INPUTS (POSITION TENSOR)... OUTPUTS (TENSOR)...
+// NAME VERSION MAX_BATCH_SIZE CONVERTS_INTEGERS INPUTS (POSITION TENSOR)... OUTPUTS (TENSOR)...
 std::map<std::string, ModelInterface, std::less<>> read_models(std::istream& in) {
   std::map<std::string, ModelInterface, std::less<>> models;
   for (std::string name; in >> name && name != "end";) {
@@ -68,6 +71,7 @@ std::map<std::string, ModelInterface, std::less<>> read_models(std::istream& in)
     model.name = name;
     in >> model.version;
     model.max_batch_size = read_number<int64_t>(in);
+    model.converts_integers = read_number<int>(in) != 0;
     for (auto left = read_number<size_t>(in); left > 0; --left) {
       model.input_positions.push_back(read_number<size_t>(in));
       model.inputs.push_back(read_tensor(in));
@@ -96,11 +100,13 @@ Answer executed(const ModelInterface& model, const InferRequest& request, const 
   }
   std::vector<OutputView> outputs;
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
-    const size_t element_bytes = npuserve::core::dtype_size_bytes(model.outputs[i].dtype);
+    const size_t element_bytes = npuserve::core::dtype_size_bytes(model.outputs[i].sink_dtype());
     outputs.emplace_back(plan.inputs[i].data, element_bytes, shapes[i], shapes[i]);
   }
+  const npuserve::wire::DeclaredOutputs declared(model, plan.wanted, outputs);
+  if (!declared.status().ok()) return refused(declared.status());
   Status status;
-  const Buffer response = npuserve::wire::encode_response(model, request.id, plan.wanted, outputs, status);
+  const Buffer response = npuserve::wire::encode_response(model, request.id, plan.wanted, declared.views(), status);
   if (!status.ok()) return refused(status);
   const auto message = response.bytes().subspan(npuserve::wire::kPrefixBytes);
   return {0, std::string(reinterpret_cast<const char*>(message.data()), message.size())};
