@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TextIO
 
@@ -49,6 +50,7 @@ class LogSettings:
     def __init__(self, options: LogOptions, handler: logging.Handler) -> None:
         self._options = options
         self._handler = handler
+        self._watchers: list[Callable[[], None]] = []
         handler.addFilter(lambda record: self._options.writes(record.levelno))
         self.change(options)
 
@@ -57,6 +59,10 @@ class LogSettings:
         """What is written now, and how."""
         return self._options
 
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call the watcher after every change; it must not raise."""
+        self._watchers.append(watcher)
+
     def change(self, options: LogOptions) -> None:
         """Write by these options from now on; the file stays what it was."""
         self._options = replace(options, file=self._options.file)
@@ -64,6 +70,8 @@ class LogSettings:
             JsonFormatter() if options.format == "json" else TextFormatter(iso=options.format == "ISO8601")
         )
         logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
+        for watcher in self._watchers:
+            watcher()
 
 
 def configure_logging(options: LogOptions, stream: TextIO | None = None) -> LogSettings:

@@ -1,7 +1,7 @@
 """Which requests are traced: the settings, of all models and of single ones, and the count of what is sampled."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from npuserve.core.errors import invalid
@@ -66,6 +66,11 @@ class TraceSettings:
         self._models: dict[str, _Sampler] = {}
         # What a model has of its own, by the protocol's keys; the rest follows the global setting.
         self._own: dict[str, dict[str, object]] = {}
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call the watcher after every change; it must not raise."""
+        self._watchers.append(watcher)
 
     @property
     def is_on(self) -> bool:
@@ -108,6 +113,8 @@ class TraceSettings:
             own = self._own.get(model, {}) | dict(parsed.values())
             self._own[model] = {field: value for field, value in own.items() if value is not None}
         self._rebuild(model or None)
+        for watcher in self._watchers:
+            watcher()
 
     def _rebuild(self, only: str | None) -> None:
         for model, own in list(self._own.items()):
