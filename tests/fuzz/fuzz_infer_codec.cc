@@ -62,9 +62,19 @@ wire::ModelInterface wide_model() {
   return model;
 }
 
+// Takes the other integer type than its config declares, and converts what it is given.
+wire::ModelInterface converting_model(core::Dtype declared, core::Dtype own) {
+  wire::ModelInterface model = plain_model(declared);
+  model.inputs.front().model_dtype = own;
+  model.converts_integers = true;
+  return model;
+}
+
 std::vector<wire::ModelInterface> make_models() {
   std::vector<wire::ModelInterface> models = {reshaping_model(), wide_model()};
   for (const core::Dtype dtype : kDtypes) models.push_back(plain_model(dtype));
+  models.push_back(converting_model(core::Dtype::kInt64, core::Dtype::kInt32));
+  models.push_back(converting_model(core::Dtype::kInt32, core::Dtype::kInt64));
   return models;
 }
 
@@ -165,7 +175,7 @@ void check_input(const core::TensorView& view, const wire::DeclaredTensor& decla
   if (declared.dtype == core::Dtype::kBytes) {
     require(bytes_elements(content) == static_cast<size_t>(core::element_count(view.shape)), "a BYTES tensor is full");
   } else {
-    require(content.size() == core::byte_count(view.shape, core::dtype_size_bytes(declared.dtype)),
+    require(content.size() == core::byte_count(view.shape, core::dtype_size_bytes(declared.sink_dtype())),
             "an input's bytes are its shape's");
   }
 }
@@ -290,6 +300,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check_model(fresh, models[0], message);
   check_model(fresh, models[1], message);
   if (fresh.inputs.empty()) return 0;
+  check_model(fresh, models[models.size() - 2], message);
+  check_model(fresh, models[models.size() - 1], message);
   const std::optional<core::Dtype> dtype = core::dtype_from_name(fresh.inputs.front().datatype);
   check_model(fresh, models[2 + static_cast<size_t>(dtype.value_or(core::Dtype::kFp32))], message);
   return 0;

@@ -109,6 +109,12 @@ async def test_inputs_are_in_the_configs_order_and_know_their_place_in_the_signa
     assert route.interface.inputs["c"] == DeclaredTensor("c", Dtype.FP32, (2, 2), (4,))
 
 
+async def test_a_route_knows_the_models_own_dtypes(registry: ModelRegistry, repository: Path) -> None:
+    await registry.load_all([repository])
+    route = InferRoutes(registry).current()[0]
+    assert route.input_dtypes == route.output_dtypes == (Dtype.FP32,) * 3
+
+
 async def test_outputs_are_in_the_signatures_order(registry: ModelRegistry, repository: Path) -> None:
     await registry.load_all([repository])
     route = InferRoutes(registry).current()[0]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
 from npuserve import _engine
 from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse
 from npuserve._wire import DeclaredTensor, Route
@@ -32,9 +33,18 @@ def make_model() -> _engine.Model:
     return _engine.Model.identity(signature, options, 0, _engine.CompletionQueue())
 
 
-def make_route(model: _engine.Model) -> Route:
-    x, y = (DeclaredTensor(name=name, dtype="INT32", dims=DIMS, model_dims=DIMS) for name in "xy")
-    return Route(name="copy", asked_version="", version="3", max_batch_size=8, inputs=[x], outputs=[y], sink=model.sink)
+def make_route(model: _engine.Model, dtype: str = "INT32") -> Route:
+    x, y = (DeclaredTensor(name=name, dtype=dtype, dims=DIMS, model_dims=DIMS, model_dtype="INT32") for name in "xy")
+    return Route(
+        name="copy",
+        asked_version="",
+        version="3",
+        max_batch_size=8,
+        inputs=[x],
+        outputs=[y],
+        sink=model.sink,
+        converts_integers=True,
+    )
 
 
 def request(rows: int, value: int, request_id: str) -> bytes:
@@ -123,6 +133,20 @@ async def test_a_wrong_request_is_refused_before_the_engine_sees_it() -> None:
     assert answer.messages == []
 
 
+async def test_integers_of_the_other_width_are_carried_over_both_ways() -> None:
+    async with routed() as wire:
+        wire.pair.set_routes(make_route(wire.model, "INT64"))
+        message = ModelInferRequest(model_name="copy")
+        message.inputs.add(name="x", datatype="INT64", shape=(8, *DIMS))
+        message.raw_input_contents.append((-7).to_bytes(8, "little", signed=True) * 32)
+        stream_id = wire.link.client.call(INFER_PATH, message.SerializeToString())
+        wire.link.flush()
+        answer = await wire.link.answer(stream_id)
+        assert answer.status == (0, "")
+        (content,) = ModelInferResponse.FromString(answer.messages[0]).raw_output_contents
+        assert set(struct.unpack("<32q", content)) == {-7}
+
+
 async def test_a_queued_request_whose_client_resets_it_is_taken_out_of_the_queue() -> None:
     async with routed() as wire:
         given_up, kept = wire.send(1, 1), wire.send(6, 2)
@@ -154,3 +178,8 @@ async def test_a_model_that_is_closing_refuses_and_names_the_request() -> None:
     code, text = answer.status
     assert code == 14
     assert "q" in text and "stopp" in text
+
+
+def test_only_integers_are_carried_over() -> None:
+    with pytest.raises(ValueError, match="FP32 cannot be converted to INT32"):
+        DeclaredTensor(name="x", dtype="FP32", dims=DIMS, model_dims=DIMS, model_dtype="INT32")
