@@ -7,6 +7,8 @@ from pathlib import Path
 from npuserve.cli.parser import add_flag
 from npuserve.config.grpc_limits import BOUNDS, GrpcLimits
 from npuserve.config.grpc_options import COMPRESSION_LEVELS, FRONT_ENDS, GrpcOptions, tls_options
+from npuserve.config.restricted import parse_restrictions
+from npuserve.service.forwarding import forward_pattern
 
 
 def add_grpc_arguments(parser: argparse._ArgumentGroup) -> None:
@@ -44,8 +46,10 @@ def add_grpc_arguments(parser: argparse._ArgumentGroup) -> None:
         add(bound.flag, type=int, default=defaults[name], metavar="N", dest=name, help=_help(name, defaults[name]))
 
 
-def grpc_options(parsed: argparse.Namespace) -> GrpcOptions:
-    """Return the checked options. Raises ValueError, naming the flag and its range."""
+def grpc_options(parsed: argparse.Namespace) -> GrpcOptions | None:
+    """Return the checked options, None if gRPC is not to be served. Raises ValueError, naming the flag."""
+    if not parsed.allow_grpc:
+        return None
     return GrpcOptions(
         frontend=parsed.frontend,
         address=parsed.grpc_address,
@@ -60,6 +64,8 @@ def grpc_options(parsed: argparse.Namespace) -> GrpcOptions:
             root_cert=parsed.grpc_root_cert,
         ),
         infer_response_compression_level=parsed.grpc_infer_response_compression_level,
+        restrictions=parse_restrictions("--grpc-restricted-protocol", parsed.grpc_restricted_protocol, noun="protocol"),
+        forwarded_headers=forward_pattern(parsed.grpc_header_forward_pattern),
         limits=GrpcLimits(
             keepalive_permit_without_calls=parsed.grpc_keepalive_permit_without_calls,
             **{name: getattr(parsed, name) for name in BOUNDS},

@@ -4,6 +4,9 @@ import argparse
 
 from npuserve.cli.parser import add_flag
 from npuserve.config.http_options import MAX_INPUT_BYTES, HttpOptions
+from npuserve.config.metrics_options import MetricsOptions, parse_metrics_options
+from npuserve.config.restricted import parse_restrictions
+from npuserve.service.forwarding import forward_pattern
 
 
 def add_http_arguments(group: argparse._ArgumentGroup) -> None:
@@ -57,6 +60,8 @@ def http_options(parsed: argparse.Namespace) -> HttpOptions | None:
         port=parsed.http_port,
         reuse_port=parsed.reuse_http_port,
         max_input_bytes=parsed.http_max_input_size,
+        restrictions=parse_restrictions("--http-restricted-api", parsed.http_restricted_api, noun="api"),
+        forwarded_headers=forward_pattern(parsed.http_header_forward_pattern),
     )
 
 
@@ -65,3 +70,13 @@ def metrics_endpoint(parsed: argparse.Namespace) -> HttpOptions | None:
     if not parsed.allow_metrics:
         return None
     return HttpOptions(name="metrics", address=parsed.metrics_address or parsed.http_address, port=parsed.metrics_port)
+
+
+def metrics_options(parsed: argparse.Namespace) -> MetricsOptions:
+    """Return what the metrics tell of. Raises ValueError."""
+    return parse_metrics_options(
+        parsed.metrics_config,
+        devices=parsed.allow_gpu_metrics,
+        host=parsed.allow_cpu_metrics,
+        interval_ms=parsed.metrics_interval_ms,
+    )

@@ -12,7 +12,13 @@ from npuserve.cli.acl_library import LibraryNotFoundError, acl_candidates
 from npuserve.cli.compatibility import REFUSED, WITHOUT_EFFECT
 from npuserve.cli.composition import serve
 from npuserve.cli.grpc_flags import add_grpc_arguments, grpc_options
-from npuserve.cli.http_flags import add_http_arguments, add_metrics_arguments
+from npuserve.cli.http_flags import (
+    add_http_arguments,
+    add_metrics_arguments,
+    http_options,
+    metrics_endpoint,
+    metrics_options,
+)
 from npuserve.cli.parser import add_refused, add_without_effect
 from npuserve.cli.server_flags import (
     add_device_arguments,
@@ -21,8 +27,9 @@ from npuserve.cli.server_flags import (
     add_model_arguments,
     control_options,
 )
-from npuserve.cli.settings import backend_settings, cache_bytes
+from npuserve.cli.settings import backend_settings, cache_bytes, default_max_batch_sizes
 from npuserve.config.options import ServerOptions
+from npuserve.config.trace_options import parse_trace_options
 from npuserve.observability.logging import LogOptions, configure_logging
 from npuserve.transport.listen import raise_open_files_limit
 
@@ -50,20 +57,31 @@ def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
     except (ValueError, LibraryNotFoundError) as error:
         print(f"npuserve serve: error: {error}", file=sys.stderr)
         return 1
-    configure_logging(
-        LogOptions(
-            verbose=options.log_verbose,
-            info=options.log_info,
-            warning=options.log_warning,
-            error=options.log_error,
-            format=options.log_format,
-        )
-    )
+    try:
+        log_settings = configure_logging(_log_options(options))
+    except OSError as error:
+        print(f"npuserve serve: error: --log-file: {error}", file=sys.stderr)
+        return 1
     for flag in dict.fromkeys(parsed.without_effect):
         _log.warning("%s is accepted and has no effect in this version of npuserve", flag)
+    for setting in backend_settings(parsed.backend_config):
+        if not setting.has_effect:
+            _log.warning("--backend-config %s,%s has no effect in npuserve", setting.backend, setting.key)
     raise_open_files_limit()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if options.grpc.frontend == "native" else None) as runner:
-        return runner.run(serve(options))
+    is_reference = options.grpc is not None and options.grpc.frontend == "grpcio"
+    with asyncio.Runner(loop_factory=None if is_reference else uvloop.new_event_loop) as runner:
+        return runner.run(serve(options, log_settings))
+
+
+def _log_options(options: ServerOptions) -> LogOptions:
+    return LogOptions(
+        verbose=options.log_verbose,
+        info=options.log_info,
+        warning=options.log_warning,
+        error=options.log_error,
+        format=options.log_format,
+        file=str(options.log_file or ""),
+    )
 
 
 def _options(parsed: argparse.Namespace, environment: Mapping[str, str]) -> ServerOptions:
@@ -73,12 +91,16 @@ def _options(parsed: argparse.Namespace, environment: Mapping[str, str]) -> Serv
         control=control_options(parsed),
         server_id=parsed.id,
         grpc=grpc_options(parsed),
+        http=http_options(parsed),
+        metrics_endpoint=metrics_endpoint(parsed),
+        metrics=metrics_options(parsed),
+        trace=parse_trace_options(parsed.trace_config),
         exit_timeout_secs=parsed.exit_timeout_secs,
         exit_on_error=parsed.exit_on_error,
         strict_readiness=parsed.strict_readiness,
         disable_auto_complete_config=parsed.disable_auto_complete_config,
         model_load_concurrency=parsed.model_load_thread_count,
-        backend_settings=backend_settings(parsed.backend_config),
+        default_max_batch_sizes=default_max_batch_sizes(backend_settings(parsed.backend_config)),
         response_cache_bytes=cache_bytes(parsed.cache_config),
         allow_client_shm=parsed.allow_client_shm,
         log_verbose=parsed.log_verbose,

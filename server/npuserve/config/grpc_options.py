@@ -1,10 +1,12 @@
 """What the gRPC front end is told at start: where it listens, how it is secured, what it bounds."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from npuserve.config.grpc_limits import GrpcLimits
 from npuserve.config.require import require
+from npuserve.config.restricted import Restrictions
 
 FRONT_ENDS = ("native", "grpcio")
 COMPRESSION_LEVELS = ("none", "low", "medium", "high")
@@ -32,6 +34,7 @@ class GrpcOptions:
     reuse_port: other processes may listen on the same port; the system shares the connections out.
     tls: None serves in clear text.
     infer_response_compression_level: one of COMPRESSION_LEVELS, for clients that accept compression.
+    restrictions: which calls need a key. forwarded_headers: those that become parameters of requests.
     """
 
     frontend: str = "native"
@@ -41,6 +44,8 @@ class GrpcOptions:
     reuse_port: bool = False
     tls: TlsOptions | None = None
     infer_response_compression_level: str = "none"
+    restrictions: Restrictions = field(default_factory=Restrictions)
+    forwarded_headers: re.Pattern[str] | None = None
     limits: GrpcLimits = field(default_factory=GrpcLimits)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,10 @@
 """What the HTTP front ends are told at start: the REST protocol's, and the metrics'."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 
 from npuserve.config.require import require
+from npuserve.config.restricted import Restrictions
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
 
@@ -14,6 +16,7 @@ class HttpOptions:
     name: which of the flags are meant, `http` or `metrics`. port: 0 takes a free one.
     reuse_port: let other servers listen on the same port. max_input_bytes: of the JSON part of a body, of a raw body,
     and of what a compressed body unpacks to.
+    restrictions: which calls need a key. forwarded_headers: those that become parameters of requests.
     """
 
     name: str = "http"
@@ -21,6 +24,8 @@ class HttpOptions:
     port: int = 8000
     reuse_port: bool = False
     max_input_bytes: int = MAX_INPUT_BYTES
+    restrictions: Restrictions = field(default_factory=Restrictions)
+    forwarded_headers: re.Pattern[str] | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.address), f"--{self.name}-address must not be empty")

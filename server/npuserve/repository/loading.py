@@ -54,7 +54,7 @@ class ModelLoader:
 
     backends: by backend name; ensembles, which have none, by their platform.
     auto_complete: whether a config may leave out what its folder and its compiled model say.
-    default_max_batch_sizes: by backend, of models that can batch and do not say how far.
+    default_max_batch_sizes: by backend ("": of every other), of models that can batch and do not say how far.
     cache: where answers are kept of models that ask for it; None: nowhere.
     """
 
@@ -143,7 +143,7 @@ class ModelLoader:
             signature,
             device_count=device_count,
             auto_complete=self._auto_complete,
-            default_max_batch_size=self._default_max_batch_sizes.get(config.backend, DEFAULT_MAX_BATCH_SIZE),
+            default_max_batch_size=self._default_max_batch_size(config.backend),
         )
         validate_model_config(complete)
         validate_tensors(complete)
@@ -154,6 +154,10 @@ class ModelLoader:
         if ignored := settings_without_effect(complete):
             _log.warning("model '%s': accepted, but without effect: %s", config.name, ", ".join(ignored))
         return complete
+
+    def _default_max_batch_size(self, backend: str) -> int:
+        sizes = self._default_max_batch_sizes
+        return sizes.get(backend, sizes.get("", DEFAULT_MAX_BATCH_SIZE))
 
     async def close(self) -> None:
         """Close the backends. Every executor must be closed. Raises ExceptionGroup after all if some failed to."""

@@ -36,10 +36,14 @@ class InferRoute:
 
 
 class InferRoutes:
-    """The routes of a registry's models. Used on the event loop only."""
+    """The routes of a registry's models. Used on the event loop only.
 
-    def __init__(self, registry: ModelRegistry) -> None:
+    is_open: False if every request must reach the handlers, as where its headers matter: then there are none.
+    """
+
+    def __init__(self, registry: ModelRegistry, *, is_open: bool = True) -> None:
         self._registry = registry
+        self._is_open = is_open
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call the watcher after every change; it must not raise."""
@@ -51,7 +55,7 @@ class InferRoutes:
         It answers one response a request and needs every input.
         """
         found = []
-        for ready in self._registry.ready_models():
+        for ready in self._registry.ready_models() if self._is_open else ():
             for loaded in ready:
                 highest = loaded is ready[-1]
                 route = _route(loaded, (str(loaded.version), "") if highest else (str(loaded.version),))

@@ -12,7 +12,9 @@ from npuserve.config.grpc_options import GrpcOptions, TlsOptions
 def read(*flags: str) -> GrpcOptions:
     parser = Parser(prog="p")
     add_grpc_arguments(parser.add_argument_group("gRPC"))
-    return grpc_options(parser.parse_args(flags))
+    options = grpc_options(parser.parse_args(flags))
+    assert options is not None
+    return options
 
 
 def test_without_flags_the_options_are_the_defaults() -> None:
