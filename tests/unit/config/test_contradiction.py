@@ -124,3 +124,18 @@ def test_a_contradiction_names_the_tensor_and_both_sides(
     with pytest.raises(ServeError) as caught:
         check_against_signature(parse(*parts), signature)
     assert (caught.value.status, caught.value.message) == (StatusCode.INVALID_ARGUMENT, message)
+
+
+@pytest.mark.parametrize(("switch", "accepted"), [("on", True), ("off", False)])
+def test_the_other_width_of_an_integer_is_accepted_where_it_is_converted(switch: str, accepted: bool) -> None:
+    config = parse(
+        "max_batch_size: 8",
+        IDS.replace("INT64", "INT32"),
+        MASK,
+        f'parameters {{ key: "convert_integers" value {{ string_value: "{switch}" }} }}',
+    )
+    if accepted:
+        check_against_signature(config, bert())
+        return
+    with pytest.raises(ServeError, match="expects data-type TYPE_INT64"):
+        check_against_signature(config, bert())

@@ -176,8 +176,10 @@ async def test_what_nobody_foresaw_is_told_to_the_log_alone(
 async def test_a_final_response_without_outputs_comes_if_it_is_asked_for(
     scripted: Scripted, value: float, wanted: bool | None, expected: list[Any]
 ) -> None:
-    flags = {} if wanted is None else {"triton_enable_empty_final_response": wanted}
-    responses = await said(stream(scripted, each(asked("a", value, model="many", **flags))))
+    request = asked("a", value, model="many")
+    if wanted is not None:
+        request.parameters["triton_enable_empty_final_response"].bool_param = wanted
+    responses = await said(stream(scripted, each(request)))
     assert values(responses) == expected
     assert all(response.infer_response.model_name == "many" for response in responses)
 
