@@ -92,7 +92,10 @@ def _all_statistics(asked: Asked) -> Answer:
     answer = Unary(method="ModelStatistics", request=pb.ModelStatisticsRequest()).answer(asked)
     names = sorted(f"{entry['name']} {entry['version']}" for entry in answer["response"]["model_stats"])
     over_http = Http(path="/v2/models/stats").answer(asked)
-    return {"gRPC": names, "HTTP": sorted(f"{e['name']} {e['version']}" for e in over_http["body"]["model_stats"])}
+    return {
+        "gRPC": names,
+        "HTTP": sorted(f"{e['name']} {e['version']}" for e in over_http.get("body", {}).get("model_stats", ())),
+    }
 
 
 def metrics() -> NamedCalls:
