@@ -193,7 +193,8 @@ def test_a_port_in_use_ends_the_start(waiting: Path) -> None:
         (["--foo=1"], "unrecognized arguments: --foo=1"),
         (["--grpc-port=many"], "argument --grpc-port: invalid int value: 'many'"),
         (["--exit-on-error=perhaps"], "argument --exit-on-error: expected true or false, got 'perhaps'"),
-        (["--log-file=x"], "--log-file is not supported by this version of npuserve"),
+        (["--rate-limit=execution_count"], "--rate-limit=execution_count is not supported by npuserve"),
+        (["--model-control-mod=poll"], "(did you mean --model-control-mode?)"),
     ],
 )
 def test_a_wrong_flag_ends_with_usage_and_code_1(waiting: Path, flags: list[str], text: str) -> None:
@@ -207,7 +208,13 @@ def test_a_wrong_flag_ends_with_usage_and_code_1(waiting: Path, flags: list[str]
     ("flags", "text"),
     [
         (["--grpc-port=99999"], "--grpc-port must be in range [0, 65535], got 99999"),
-        (["--model-control-mode=poll"], "--model-control-mode must be 'none' in this version of npuserve, got 'poll'"),
+        (["--model-control-mode=now"], "--model-control-mode must be one of none, explicit, poll, got 'now'"),
+        (["--http-port=7", "--grpc-port=7"], "--http-port must differ from --grpc-port, both are 7 on 0.0.0.0"),
+        (["--trace-config=rate=0"], "--trace-config rate must be in range [1, 4294967295], got 0"),
+        (
+            ["--grpc-header-forward-pattern=("],
+            "invalid header forward pattern '(': missing ), unterminated subpattern at position 0",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_said_in_one_line(waiting: Path, flags: list[str], text: str) -> None:
@@ -216,7 +223,7 @@ def test_a_value_out_of_range_is_said_in_one_line(waiting: Path, flags: list[str
 
 
 def test_flags_of_triton_without_effect_here_are_accepted_with_a_warning(waiting: Path) -> None:
-    with serving(waiting, "--http-port=8000", "--allow-metrics", "false") as server:
+    with serving(waiting, "--http-thread-count=8", "--enable-peer-access", "false") as server:
         assert sum("has no effect" in line for line in server.lines) == 2
 
 
