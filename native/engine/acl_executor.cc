@@ -35,10 +35,11 @@ size_t bytes_of(const core::TensorSpec& spec, const core::Shape& shape) {
 }  // namespace
 
 AclExecutor::AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device,
-                         size_t slots)
+                         size_t slots, bool time_stages)
     : context_(runtime, device), stream_(*runtime), model_(acl::Model::load_from_file(*runtime, path)) {
   slots_.reserve(slots);
-  for (size_t i = 0; i < slots; ++i) slots_.emplace_back(*runtime, model_.description());
+  const bool timed = time_stages && acl::Event::can_time(*runtime);
+  for (size_t i = 0; i < slots; ++i) slots_.emplace_back(*runtime, model_.description(), timed);
   signature_ = read_signature();
 }
 
@@ -81,6 +82,17 @@ core::Status AclExecutor::wait(size_t slot) noexcept {
   return guarded([&] { slots_[slot].done.synchronize(); });
 }
 
+StagesBeforeEnd AclExecutor::stages_before_end(size_t slot) noexcept {
+  const AclSlot& ended = slots_[slot];
+  if (!ended.stages) return {};
+  StagesBeforeEnd before;
+  const core::Status told = guarded([&] {
+    before.h2d_end_ns = acl::Event::elapsed_ns(ended.stages->inputs_copied, ended.done);
+    before.execute_end_ns = acl::Event::elapsed_ns(ended.stages->executed, ended.done);
+  });
+  return told.ok() ? before : StagesBeforeEnd{};
+}
+
 core::Status AclExecutor::settle() noexcept {
   return guarded([this] { stream_.synchronize(); });
 }
@@ -88,7 +100,9 @@ core::Status AclExecutor::settle() noexcept {
 void AclExecutor::enqueue(AclSlot& slot, size_t gear) {
   set_gear(slot, gear);
   copy_inputs(slot, gear);
+  if (slot.stages) slot.stages->inputs_copied.record(stream_);
   model_.execute_async(slot.input_dataset, slot.output_dataset, stream_);
+  if (slot.stages) slot.stages->executed.record(stream_);
   copy_outputs(slot, gear);
   slot.done.record(stream_);
 }
@@ -127,7 +141,7 @@ void AclExecutor::copy_outputs(const AclSlot& slot, size_t gear) {
 }
 
 core::Signature describe(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device) {
-  return AclExecutor(runtime, path, device, 1).signature();
+  return AclExecutor(runtime, path, device, 1, false).signature();
 }
 
 }  // namespace npuserve::engine

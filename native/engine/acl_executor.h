@@ -20,9 +20,10 @@ namespace npuserve::engine {
 
 class AclExecutor final : public Executor {
  public:
-  // Loads the OM and allocates the slots. Leaves its own context current. Throws acl::Error.
-  // REQUIRES: slots >= 1.
-  AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device, size_t slots);
+  // Loads the OM and allocates the slots. Leaves its own context current. time_stages: whether stages_before_end()
+  // tells anything, as far as the driver can. Throws acl::Error. REQUIRES: slots >= 1.
+  AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device, size_t slots,
+              bool time_stages = true);
 
   // Unloads, from any thread. Nothing may be in flight.
   ~AclExecutor() override;
@@ -38,6 +39,7 @@ class AclExecutor final : public Executor {
   core::Status attach() noexcept override;
   core::Status launch(size_t slot, size_t gear) noexcept override;
   core::Status wait(size_t slot) noexcept override;
+  StagesBeforeEnd stages_before_end(size_t slot) noexcept override;
   core::Status settle() noexcept override;
 
  private:

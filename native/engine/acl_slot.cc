@@ -30,8 +30,9 @@ TensorBuffers::TensorBuffers(acl::Runtime& runtime, size_t size_bytes)
       device(allocate<acl::DeviceMemory>(runtime, size_bytes)) {}
 
 // Data buffers declare exactly what the model reports: with a longer gear buffer the driver writes wider elements.
-AclSlot::AclSlot(acl::Runtime& runtime, const acl::ModelDescription& description)
-    : input_dataset(runtime), output_dataset(runtime), done(runtime) {
+AclSlot::AclSlot(acl::Runtime& runtime, const acl::ModelDescription& description, bool time_stages)
+    : input_dataset(runtime), output_dataset(runtime), done(runtime, time_stages) {
+  if (time_stages) stages.emplace(runtime);
   for (size_t i = 0; i < description.inputs.size(); ++i) {
     const size_t bytes = description.inputs[i].size_bytes;
     if (i == description.gear_input) {

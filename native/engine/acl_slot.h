@@ -22,9 +22,17 @@ struct TensorBuffers {
   acl::DeviceMemory device;
 };
 
+// The marks between the stages of a batch.
+struct StageEvents {
+  explicit StageEvents(acl::Runtime& runtime) : inputs_copied(runtime, true), executed(runtime, true) {}
+
+  acl::Event inputs_copied;
+  acl::Event executed;
+};
+
 // REQUIRES for construction: the instance's context is current.
 struct AclSlot {
-  AclSlot(acl::Runtime& runtime, const acl::ModelDescription& description);
+  AclSlot(acl::Runtime& runtime, const acl::ModelDescription& description, bool time_stages);
 
   std::vector<TensorBuffers> inputs;  // without the gear input
   std::vector<TensorBuffers> outputs;
@@ -32,6 +40,7 @@ struct AclSlot {
   acl::Dataset input_dataset;
   acl::Dataset output_dataset;
   acl::Event done;
+  std::optional<StageEvents> stages;  // if they are timed
   SlotBuffers host;
   std::optional<size_t> gear;  // what the datasets and the gear buffer are set to
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,12 @@ namespace npuserve::engine {
 struct SlotBuffers {
   std::vector<std::span<std::byte>> inputs;
   std::vector<std::span<const std::byte>> outputs;
+};
+
+// How long before the end of a batch its inputs were on the device and the model had run; 0 where nobody can tell.
+struct StagesBeforeEnd {
+  int64_t h2d_end_ns = 0;
+  int64_t execute_end_ns = 0;
 };
 
 // Two threads use an executor side by side, each after attach(): one only launches, the other only waits and settles.
@@ -46,6 +53,10 @@ class Executor {
   // Blocks until the slot's batch has ended and its outputs are in the slot. A failure may belong to any batch launched
   // so far: the driver does not say which. Batches are waited for in the order of their launches.
   virtual core::Status wait(size_t slot) noexcept = 0;
+
+  // Of the slot's last batch. REQUIRES: wait() has returned OK, and nothing was launched in the slot since. Called by
+  // who waits.
+  virtual StagesBeforeEnd stages_before_end(size_t /*slot*/) noexcept { return {}; }
 
   // Blocks until nothing that was launched is running. A failure means the same as wait()'s.
   virtual core::Status settle() noexcept = 0;

@@ -156,8 +156,8 @@ void Instance::finish(Flight flight) {
   } else {
     statistics_.record_failure(outcomes_, FailureReason::kBackend, timing.answered_ns);
   }
-  scheduler_.release_slot(index_, flight.batch.slot, requests.size());
   core::Timing told = timing_of(flight);
+  scheduler_.release_slot(index_, flight.batch.slot, requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     told.arrival_ns = requests[i].arrival_ns;
     requests[i].completion->complete(std::move(statuses_[i]), told);
@@ -170,14 +170,24 @@ core::Status Instance::deliver(const Flight& flight, const core::Request& reques
 }
 
 // Without the arrival, which is each request's own.
-core::Timing Instance::timing_of(const Flight& flight) {
+core::Timing Instance::timing_of(const Flight& flight) const {
+  const BatchTiming& timing = flight.timing;
+  StagesBeforeEnd before;
+  if (flight.status.ok()) before = executor_->stages_before_end(flight.batch.slot);
+  // The device's clock is not the host's, so the order is seen to.
+  const auto instant = [&](int64_t before_ns) {
+    return before_ns == 0 ? 0 : std::max(timing.gathered_ns, timing.ended_ns - before_ns);
+  };
   return {.batch_id = flight.batch.id,
           .gear = flight.gear,
           .batch_rows = flight.batch.rows(),
-          .start_ns = flight.timing.start_ns,
-          .gathered_ns = flight.timing.gathered_ns,
-          .d2h_end_ns = flight.timing.ended_ns,
-          .scattered_ns = flight.timing.answered_ns};
+          .arrival_ns = 0,
+          .start_ns = timing.start_ns,
+          .gathered_ns = timing.gathered_ns,
+          .h2d_end_ns = instant(before.h2d_end_ns),
+          .execute_end_ns = instant(before.execute_end_ns),
+          .d2h_end_ns = timing.ended_ns,
+          .scattered_ns = timing.answered_ns};
 }
 
 }  // namespace npuserve::engine

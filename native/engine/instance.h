@@ -54,7 +54,7 @@ class Instance {
   Flight remove_oldest() EXCLUDES_LOCK(mutex_);
   void finish(Flight flight);
   core::Status deliver(const Flight& flight, const core::Request& request, int64_t first_row) const;
-  static core::Timing timing_of(const Flight& flight);
+  core::Timing timing_of(const Flight& flight) const;
 
   const size_t index_;
   const std::unique_ptr<Executor> executor_;

@@ -94,11 +94,13 @@ class ModelOptions:
         slots_per_instance: int,
         variable_output_axes: Sequence[Sequence[int]],
         record_statistics: bool = True,
+        time_stages: bool = True,
     ) -> None:
         """Check nothing yet: the model does, against its OM.
 
         devices: one entry per instance: the device it runs on; an identity model only counts them.
         variable_output_axes: per output, the axes of its full shape that follow a request's own length.
+        time_stages: whether the device's marks between copying and executing are timed, which costs it time stamps.
         record_statistics: whether requests and executions are counted; if not, all counters stay zero.
         """
 

@@ -27,6 +27,7 @@ def options(
     max_queue_size: int = 0,
     devices: Sequence[int] = (0,),
     variable_output_axes: Sequence[Sequence[int]] = ((),),
+    time_stages: bool = True,
 ) -> _engine.ModelOptions:
     return _engine.ModelOptions(
         name="model",
@@ -38,6 +39,7 @@ def options(
         devices=list(devices),
         slots_per_instance=2,
         variable_output_axes=[list(axes) for axes in variable_output_axes],
+        time_stages=time_stages,
     )
 
 

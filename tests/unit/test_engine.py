@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from npuserve import _engine
+from npuserve.core.timing import request_timing
 from support.emulator import LIBRARY
 from support.engine_session import (
     CANCELLED,
@@ -199,6 +201,39 @@ def test_the_durations_of_requests_add_up(open_model: Opener) -> None:
     s = session.model.statistics()
     assert s.success.ns == s.queue.ns + s.compute_input.ns + s.compute_infer.ns + s.compute_output.ns
     assert s.compute_infer.ns > 0
+
+
+def test_a_completion_tells_the_stages_on_the_device(open_model: Opener) -> None:
+    session = open_model("identity_b8")
+    before_ns = time.monotonic_ns()
+    for number in (1, 2):
+        completion = session.run(numbered(3))
+        assert completion.timing is not None
+        timing = request_timing(completion.timing)
+        assert (timing.batch_id, timing.batch_rows) == (number, 3)
+        assert session.model.signature.gears[timing.gear].input_shapes[0][0] == 4
+        instants = [before_ns, timing.arrival_ns, timing.start_ns, timing.gathered_ns, timing.h2d_end_ns]
+        instants += [timing.execute_end_ns, timing.d2h_end_ns, timing.scattered_ns, time.monotonic_ns()]
+        assert instants == sorted(instants)
+
+
+def test_the_stages_on_the_device_are_told_only_if_asked_for(open_model: Opener) -> None:
+    timing = open_model("identity_b8", time_stages=False).run(numbered(3)).timing
+    assert timing is not None
+    told = request_timing(timing)
+    assert (told.h2d_end_ns, told.execute_end_ns) == (0, 0)
+    assert told.d2h_end_ns > told.gathered_ns
+
+
+def test_outputs_of_the_device_go_to_their_destinations(open_model: Opener) -> None:
+    session = open_model("identity_b8")
+    given, taken = numbered(3), np.zeros_like(numbered(3))
+    session.model.submit(1, [(given, given.shape)], 3, [taken])
+    (output,) = session.collect(1)[1].outputs
+    assert (output.shape, len(memoryview(output))) == (given.shape, 0)
+    np.testing.assert_array_equal(taken, given)
+    with pytest.raises(ValueError, match="expected a destination or None for each of 1 outputs, got 2"):
+        session.model.submit(2, [(given, given.shape)], 3, [taken, None])
 
 
 def test_a_request_longer_than_any_gear_is_answered_with_the_reason(open_model: Opener) -> None:

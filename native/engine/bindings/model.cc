@@ -31,12 +31,14 @@ struct PythonOptions {
   ModelOptions options;
   std::vector<int> devices;
   size_t slots_per_instance = 2;
+  bool time_stages = true;
 };
 
 PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynamic_batching,
                            std::vector<int64_t> preferred_batch_sizes, int64_t max_queue_delay_us,
                            int64_t max_queue_size, std::vector<int> devices, int64_t slots_per_instance,
-                           std::vector<std::vector<int64_t>> variable_output_axes, bool record_statistics) {
+                           std::vector<std::vector<int64_t>> variable_output_axes, bool record_statistics,
+                           bool time_stages) {
   if (slots_per_instance < 1) throw py::value_error("slots_per_instance must be 1 or more");
   if (devices.empty()) throw py::value_error("devices must name a device for each instance, and there is none");
   if (max_queue_delay_us < 0 || max_queue_delay_us > kLongestDelayUs) {
@@ -51,7 +53,8 @@ PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynami
                       .variable_output_axes = std::move(variable_output_axes),
                       .record_statistics = record_statistics},
           .devices = std::move(devices),
-          .slots_per_instance = static_cast<size_t>(slots_per_instance)};
+          .slots_per_instance = static_cast<size_t>(slots_per_instance),
+          .time_stages = time_stages};
 }
 
 std::shared_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path,
@@ -59,7 +62,8 @@ std::shared_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const 
   std::vector<std::unique_ptr<Executor>> executors;
   executors.reserve(options.devices.size());
   for (const int device : options.devices) {
-    auto executor = std::make_unique<AclExecutor>(runtime, path, device, options.slots_per_instance);
+    auto executor =
+        std::make_unique<AclExecutor>(runtime, path, device, options.slots_per_instance, options.time_stages);
     executor->warm_up();
     executors.push_back(std::move(executor));
   }
@@ -255,7 +259,7 @@ void register_model(py::module_& module) {
       .def(py::init(&make_options), py::kw_only(), py::arg("name"), py::arg("max_batch_size"),
            py::arg("dynamic_batching"), py::arg("preferred_batch_sizes"), py::arg("max_queue_delay_us"),
            py::arg("max_queue_size"), py::arg("devices"), py::arg("slots_per_instance"),
-           py::arg("variable_output_axes"), py::arg("record_statistics") = true);
+           py::arg("variable_output_axes"), py::arg("record_statistics") = true, py::arg("time_stages") = true);
   using ReleaseGil = py::call_guard<py::gil_scoped_release>;
   py::class_<ModelHandle>(module, "Model")
       .def(py::init(&open_model), py::arg("runtime"), py::arg("path"), py::arg("options"), py::arg("completions"))

@@ -98,14 +98,15 @@ def native_options(config: ModelConfig, batching: BatchingOptions) -> _engine.Mo
         devices=batching.devices,
         slots_per_instance=SLOTS_PER_INSTANCE,
         variable_output_axes=batching.variable_output_axes,
-        record_statistics=_record_statistics(config),
+        record_statistics=_is_on(config, "statistics"),
+        time_stages=_is_on(config, "stage_timing"),
     )
 
 
-def _record_statistics(config: ModelConfig) -> bool:
-    text = config.parameters["statistics"].string_value if "statistics" in config.parameters else "on"
+def _is_on(config: ModelConfig, key: str) -> bool:
+    text = config.parameters[key].string_value if key in config.parameters else "on"
     if text not in ("on", "off"):
-        raise invalid(f"model '{config.name}': parameter 'statistics' must be 'on' or 'off', got '{text}'")
+        raise invalid(f"model '{config.name}': parameter '{key}' must be 'on' or 'off', got '{text}'")
     return text == "on"
 
 

@@ -77,6 +77,26 @@ TEST_CASE("a context that cannot be made leaves no reference on its device" * ne
   CHECK(runtime->failed_releases() == 0);
 }
 
+TEST_CASE("timed events tell what lies between them, plain ones nothing" * needs_device()) {
+  const auto runtime = open_runtime();
+  const Context context(runtime, 0);
+  const Stream stream(*runtime);
+  const Copy copy(*runtime);
+  REQUIRE(Event::can_time(*runtime));
+  const Event start(*runtime, true);
+  const Event end(*runtime, true);
+  CHECK(code_of([&] { Event::elapsed_ns(start, end); }) == 507000);  // no mark yet
+  start.record(stream);
+  copy.enqueue(stream);
+  end.record(stream);
+  end.synchronize();
+  CHECK(Event::elapsed_ns(start, end) >= 0);
+  const Event plain(*runtime);
+  plain.record(stream);
+  plain.synchronize();
+  CHECK(code_of([&] { Event::elapsed_ns(start, plain); }) == 107006);
+}
+
 TEST_CASE("contexts, streams and events are released once, however often they move" * needs_device()) {
   const auto runtime = open_runtime();
   {
