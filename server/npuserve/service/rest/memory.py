@@ -3,6 +3,7 @@
 import base64
 import binascii
 
+from npuserve.config.message_json import message_json
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.status import StatusCode
 from npuserve.service.rest.answers import EMPTY, json_response
@@ -10,7 +11,6 @@ from npuserve.service.rest.calls import RpcCalls
 from npuserve.service.rest.exchange import HttpRequest, HttpResponse
 from npuserve.service.rest.json_text import parse_json
 from npuserve.service.rest.members import as_string, as_unsigned, find, member
-from npuserve.service.rest.message_json import message_json
 
 _SIGNED = 2**63
 

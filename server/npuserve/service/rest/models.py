@@ -1,11 +1,11 @@
 """Health, metadata, config and statistics over HTTP."""
 
+from npuserve.config.message_json import message_json
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 from npuserve.service.rest.answers import EMPTY, json_response, refusal
 from npuserve.service.rest.calls import RpcCalls
 from npuserve.service.rest.exchange import HttpRequest, HttpResponse
-from npuserve.service.rest.message_json import message_json
 
 _NOT_READY = "Model version not ready"
 
