@@ -173,7 +173,8 @@ class _Inputs:
             return self._binary_content(name, _find_as(as_unsigned, parameters, "binary_data_size") or 0)
         memory = self._decoder.memory(parameters, self._peer)
         if memory is not None:
-            return memory
+            # The client could change the lengths of elements after they were checked.
+            return bytes(memory) if dtype is Dtype.BYTES else memory
         if dtype is None:
             raise invalid(f"invalid datatype for input {name}")
         return tensor_bytes(name, dtype, shape, member(element, "data"))

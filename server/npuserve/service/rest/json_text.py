@@ -55,7 +55,7 @@ def parse_json(content: bytes | memoryview) -> object:
 
 def _check_depth(value: object) -> None:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [
             child
             for node in level
