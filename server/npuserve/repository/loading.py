@@ -20,7 +20,7 @@ from npuserve.core.errors import ServeError, invalid
 from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
 from npuserve.execution.assembly import assemble
-from npuserve.execution.backend import Backend
+from npuserve.execution.backend import Backend, CompletingBackend
 from npuserve.execution.executor import Executor
 from npuserve.execution.response_cache import ResponseCache
 from npuserve.repository.labels import Labels, read_labels
@@ -108,6 +108,8 @@ class ModelLoader:
             path /= config.default_model_filename
         await asyncio.to_thread(_require_version, directory, path, is_file=backend.needs_model_file)
         labels = await asyncio.to_thread(read_labels, directory.path, config)
+        if self._auto_complete and isinstance(backend, CompletingBackend):
+            config = await backend.complete(path, config)
         full_signature = await backend.describe(path, config)
         signature = visible_signature(config, full_signature)
         complete = await self._complete(backend, config, signature)

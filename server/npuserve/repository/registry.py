@@ -162,6 +162,8 @@ class ModelRegistry(ModelTable):
         entry = self.models.get(name)
         serving = entry.source if entry is not None and entry.ready() else None
         source = await asyncio.to_thread(self._reader.find, self._repositories, name, override, serving)
+        if source.scratch is None:
+            self.listed[name] = ""
         sources = {name: source}
         await self._add_steps(sources)
         failures = await self._changes.load(sources, named=(name,))

@@ -42,9 +42,9 @@ class ModelSource:
         return steps_of(self.config)
 
     def is_same_as(self, other: "ModelSource") -> bool:
-        """Say whether a model built from the other is the same; contents given by a client are always new."""
+        """Say whether a model built from the other is the same; what a client gives is always new."""
         return (
-            self.scratch is None
+            self.override is None
             and other.scratch is None
             and self.directory == other.directory
             and self.fingerprint == other.fingerprint
@@ -54,7 +54,7 @@ class ModelSource:
     def same_versions(self, other: "ModelSource") -> frozenset[int]:
         """Return the versions that would be built anew from the very same files and config."""
         if (
-            self.scratch is not None
+            self.override is not None
             or other.scratch is not None
             or self.directory.path != other.directory.path
             or self.fingerprint.shared != other.fingerprint.shared

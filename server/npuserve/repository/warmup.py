@@ -63,9 +63,9 @@ def _request(sample: ModelWarmup, config: ModelConfig, signature: ModelSignature
     _check_names(sample, config, declared)
     rows = max(sample.batch_size, 1)
     if config.max_batch_size and rows > config.max_batch_size:
-        instance = config.instance_group[0].name if config.instance_group else config.name
+        group = config.instance_group[0].name if config.instance_group else config.name
         raise invalid(
-            f"failed to run warmup sample '{sample.name}': batch size {rows} for '{instance}', max allowed is "
+            f"failed to run warmup sample '{sample.name}': batch size {rows} for '{group}_0', max allowed is "
             f"{config.max_batch_size}; "
         )
     return ExecuteRequest(
