@@ -132,7 +132,7 @@ class InputChecker {
 
   bool convert(const DeclaredTensor& declared, core::TensorView& view) {
     const auto given = std::ranges::find(request_.inputs, declared.name, &InferInput::name);
-    const Dtype dtype = core::dtype_from_name(given->datatype).value();
+    const Dtype dtype = stated_dtype(*given, declared);
     if (dtype == declared.sink_dtype()) return true;
     const size_t elements = view.size_bytes / core::dtype_size_bytes(dtype);
     Buffer& converted = plan_.converted.emplace_back(elements * core::dtype_size_bytes(declared.sink_dtype()));
@@ -165,6 +165,11 @@ class InputChecker {
     view.size_bytes = bytes.size();
     view.shape = carry_sizes(input.shape, declared.dims, declared.model_dims);
     return true;
+  }
+
+  // Of a checked input: the declared one or, if the model converts, the other.
+  static Dtype stated_dtype(const InferInput& input, const DeclaredTensor& declared) {
+    return core::dtype_from_name(input.datatype).value_or(declared.dtype);
   }
 
   bool check_dtype(const InferInput& input, const DeclaredTensor& declared) {
@@ -207,7 +212,7 @@ class InputChecker {
   }
 
   bool check_size(const InferInput& input, const DeclaredTensor& declared, std::span<const std::byte> bytes) {
-    const Dtype dtype = core::dtype_from_name(input.datatype).value();
+    const Dtype dtype = stated_dtype(input, declared);
     const size_t element_bytes = std::max<size_t>(core::dtype_size_bytes(dtype), 1);
     const std::optional<Wide> count = elements(input, element_bytes);
     if (!count) return hand_on(plan_);

@@ -217,9 +217,9 @@ std::vector<BatchStatistics> batches_of(const Counters& counters) {
   return batches;
 }
 
-template <FailureReason reason>
+template <FailureReason Reason>
 uint64_t failures_of(const Counters& counters) {
-  return counters.failures[static_cast<size_t>(reason)];
+  return counters.failures[static_cast<size_t>(Reason)];
 }
 
 void register_statistics(py::module_& module) {
