@@ -1,5 +1,6 @@
 """Latencies of single requests, for the summaries and histograms that cumulative counters cannot give."""
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +24,10 @@ class Summary:
     window_us: Sequence[int]
 
     def quantile(self, quantile: float) -> float:
-        """Return the least observation that is not below the given share of them; NaN if there are none."""
+        """Return the least observation that so great a share of them does not exceed; NaN if there are none."""
         if not self.window_us:
             return float("nan")
-        place = min(int(quantile * len(self.window_us)), len(self.window_us) - 1)
-        return self.window_us[place]
+        return self.window_us[max(math.ceil(quantile * len(self.window_us)), 1) - 1]
 
 
 @dataclass(frozen=True, slots=True)
