@@ -66,8 +66,9 @@ def parse_trace_options(texts: Sequence[str]) -> TraceOptions:
 def _with(options: TraceOptions, mode: str, key: str, value: str) -> TraceOptions:
     match mode, key:
         case "", "level":
-            levels = () if value == "OFF" else (value,)
-            return replace(options, levels=tuple(dict.fromkeys(options.levels + levels)))
+            if value == "OFF":
+                return replace(options, levels=())
+            return replace(options, levels=tuple(dict.fromkeys((*options.levels, value))))
         case "", "rate" | "count":
             return replace(options, **{key: _number(key, value)})  # type: ignore[arg-type]  # both are integers
         case "", "mode":
