@@ -1,7 +1,7 @@
 """The one interface between the repository and what loads models."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.signature import ModelSignature
@@ -37,4 +37,13 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Give back what is not any executor's. Every executor must be closed."""
+        ...
+
+
+@runtime_checkable
+class CompletingBackend(Protocol):
+    """A backend whose models may complete their configs themselves, before they are described."""
+
+    async def complete(self, path: Path, config: ModelConfig) -> ModelConfig:
+        """Return the config with what the model says of itself; `config` stays as it is. Raises ServeError."""
         ...

@@ -1,15 +1,15 @@
 """Queue, dynamic batcher and instances of models whose batches Python runs.
 
 When a batch is closed is the native engine's decision (`_engine.BatchPolicy`); what may share one, and what a queue
-does with requests that wait too long, is said by the config (`SchedulingOptions`). Whenever a request arrives or leaves, an
-instance becomes free or a time is over, `_dispatch` asks again.
+does with requests that wait too long, is said by the config (`SchedulingOptions`). Whenever a request arrives or
+leaves, an instance becomes free or a time is over, `_dispatch` asks again.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
 from npuserve._engine import BatchPolicy
@@ -141,7 +141,7 @@ class StreamingExecutor:
             raise ServeError(StatusCode.INTERNAL, f"model '{self._name}' sent no response to the request")
         return result
 
-    async def stream(self, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
+    async def stream(self, request: ExecuteRequest) -> AsyncGenerator[ExecuteResult, None]:
         """Yield the results of one request; see Executor.stream."""
         waiting = self._accept(request)
         try:
