@@ -99,7 +99,7 @@ fuzz: setup .venv/.clang
 	  -DNPUSERVE_FUZZ=ON -DNPUSERVE_SANITIZE=address,undefined >/dev/null
 	cmake --build build/fuzz
 	python tests/fuzz/seeds.py build/fuzz/seeds
-	for target in infer_codec connection; do \
+	for target in infer_codec connection http; do \
 	  mkdir -p build/fuzz/found/$$target && \
 	  build/fuzz/tests/fuzz_$$target -runs=$(RUNS) -max_len=4096 -dict=tests/fuzz/$$target.dict -print_final_stats=1 \
 	    -artifact_prefix=build/fuzz/ build/fuzz/found/$$target tests/fuzz/corpus/$$target build/fuzz/seeds/$$target && \

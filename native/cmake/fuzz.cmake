@@ -19,3 +19,4 @@ endfunction()
 
 add_fuzz_target(infer_codec)
 add_fuzz_target(connection)
+add_fuzz_target(http)

@@ -12,10 +12,9 @@ namespace {
 // The size that a chunk's first line states, 1*HEXDIG; nullopt if it states none.
 std::optional<size_t> chunk_size(std::string_view line) {
   size_t size = 0;
-  const char* const end = line.data() + line.size();
-  const auto [read_to, error] = std::from_chars(line.data(), end, size, 16);
+  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), size, 16);
   if (error != std::errc()) return std::nullopt;
-  std::string_view rest(read_to, static_cast<size_t>(end - read_to));
+  std::string_view rest = line.substr(static_cast<size_t>(end - line.data()));
   if (rest.empty()) return size;
   while (!rest.empty() && (rest.front() == ' ' || rest.front() == '\t')) rest.remove_prefix(1);
   if (rest.empty() || rest.front() != ';' || !is_field_value(rest)) return std::nullopt;

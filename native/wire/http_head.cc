@@ -140,10 +140,9 @@ class HeadReader {
   std::optional<HttpRefusal> note_content_length(std::string_view value) {
     if (head_.content_length) return bad("more than one Content-Length");
     size_t length = 0;
-    const char* const end = value.data() + value.size();
-    const auto [read_to, error] = std::from_chars(value.data(), end, length);
-    // from_chars would take a sign for a type that has one, and stops at what is no digit.
-    if (value.empty() || read_to != end || error != std::errc()) return bad("malformed Content-Length");
+    // from_chars takes no sign for an unsigned type, and stops at what is no digit.
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
+    if (error != std::errc() || end != value.data() + value.size()) return bad("malformed Content-Length");
     head_.content_length = length;
     return std::nullopt;
   }
@@ -201,9 +200,10 @@ std::optional<HttpRefusal> check_begun_head(std::string_view text, size_t checke
     if (i > 0 && text[i - 1] == '\r' && text[i] != '\n') return bad("a carriage return within a line");
   }
   const size_t start = text.starts_with("\r\n") ? 2 : 0;
-  if (text.size() - start > limits.max_request_line_bytes && text.find("\r\n", start) == text.npos) {
-    return HttpRefusal{414, "the request line is too long"};
-  }
+  const size_t line_end = text.find("\r\n", start);
+  // With the first half of its end a line may be one byte longer.
+  const size_t most = limits.max_request_line_bytes + (line_end == text.npos ? 1 : 0);
+  if (std::min(line_end, text.size()) - start > most) return HttpRefusal{414, "the request line is too long"};
   if (text.size() > limits.max_head_bytes) return HttpRefusal{431, "the request head is too large"};
   return std::nullopt;
 }

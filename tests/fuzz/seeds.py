@@ -1,17 +1,19 @@
-"""Writes the seeds of the fuzz targets: requests that protobuf encodes, and scripts of frames that `h2` makes.
+"""Writes the seeds of the fuzz targets: requests that protobuf encodes, scripts of frames that `h2` makes, and HTTP.
 
     python tests/fuzz/seeds.py FOLDER
 
-makes FOLDER/infer_codec and FOLDER/connection. The steps of a script are those of fuzz_connection.cc.
+makes FOLDER/infer_codec, FOLDER/connection and FOLDER/http. The steps of a script are those of fuzz_connection.cc.
 """
 
 import gzip
+import json
 import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import h11
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from hyperframe.frame import (
@@ -309,9 +311,54 @@ def _connection_seeds() -> Iterator[bytes]:
             yield script.done()
 
 
+def _http_seeds() -> Iterator[bytes]:
+    """Flags, a choice of cuts, then what a client sends; see fuzz_http.cc."""
+    for flags in (0, 1, 2, 4, 8, 8 | 16, 4 | 2, 1 | 2 | 8):
+        for number, sent in enumerate(_http_requests()):
+            yield bytes([flags, number]) + sent
+
+
+def _http_requests() -> Iterator[bytes]:
+    client = h11.Connection(h11.CLIENT)
+    host = ("Host", "a")
+    for method, target, headers, body in (
+        ("GET", "/v2/health/live?q=1", [host], b""),
+        ("POST", "/v2/repository/index", [host, ("Content-Length", "14")], b'{"ready":true}'),
+        ("PUT", "http://b/p", [host, ("Transfer-Encoding", "chunked"), ("Expect", "100-continue")], b"abcdefgh"),
+    ):
+        sent = client.send(h11.Request(method=method, target=target, headers=headers)) or b""
+        sent += client.send(h11.Data(data=body)) or b"" if body else b""
+        yield sent + (client.send(h11.EndOfMessage()) or b"")
+        client = h11.Connection(h11.CLIENT)
+    get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    yield get * 5
+    yield chunked + b"1\r\na\r\n2;x=y\r\nbc\r\n0\r\nT: 1\r\n\r\n" + get
+    yield chunked + b"1\r\nab\r\n"
+    yield b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n"
+    yield b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    yield b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(2000)
+    yield b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n"
+    yield b"GET / HTTP/1.1\r\nX: " + b"a" * 2000 + b"\r\n folded\r\n\r\n"
+    yield _http_infer("/v2/models/m/infer", {"parameters": {"binary_data_output": True}})
+    wanted = [{"name": "y", "parameters": {"binary_data": True}}]
+    yield _http_infer("/v2/models/m/versions/1/infer", {"id": "1", "outputs": wanted}) + get
+
+
+def _http_infer(path: str, more: Mapping[str, object]) -> bytes:
+    given = {"name": "x", "shape": [1, 4], "datatype": "FP32", "parameters": {"binary_data_size": 16}}
+    text = json.dumps({"inputs": [given], **more}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nInference-Header-Content-Length: {len(text)}\r\n"
+    return f"{head}Content-Length: {len(text) + 16}\r\n\r\n".encode() + text + bytes(16)
+
+
 def write_seeds(folder: Path) -> None:
     """Write the seeds of each target into a folder of its name."""
-    makers: dict[str, Callable[[], Iterator[bytes]]] = {"infer_codec": _codec_seeds, "connection": _connection_seeds}
+    makers: dict[str, Callable[[], Iterator[bytes]]] = {
+        "infer_codec": _codec_seeds,
+        "connection": _connection_seeds,
+        "http": _http_seeds,
+    }
     for target, make in makers.items():
         (folder / target).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(make()):

@@ -12,7 +12,7 @@ BUILD = Path(os.environ.get("NPUSERVE_NATIVE_BUILD", ROOT / "build" / "editable"
 MUTATIONS = 20_000
 
 
-@pytest.mark.parametrize("target", ["infer_codec", "connection"])
+@pytest.mark.parametrize("target", ["infer_codec", "connection", "http"])
 def test_the_target_survives_its_corpus_and_what_is_like_it(target: str, tmp_path: Path) -> None:
     program = BUILD / "tests" / f"replay_{target}"
     assert program.exists(), f"{program} is not built: make native"
