@@ -87,6 +87,7 @@ class MetricsService:
         self._sources = sources
         self._sampler = MachineSampler(options, sources.devices)
         self._task: asyncio.Task[None] | None = None
+        self._set_buckets()
         registry.watch(self._set_buckets)
 
     def start(self) -> None:
