@@ -1,7 +1,8 @@
 """The equal model repositories of the parity suite: the same files for both servers but for the name of one backend.
 
-What only copies its input runs on the peer's backend `echo` there and on `identity` here; all else is a `model.py` that
-both run.
+What only copies its input runs on the peer's backend `echo` there and on `identity` here, where both can: text and
+variable dimensions cannot be copied by `identity`, and `echo` counts executions its own way. All else is a `model.py`
+that both run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ SOURCES = Path(__file__).with_name("golden_python")
 COPYING = {"triton": "echo", "npuserve": "identity"}
 DTYPES = (
     *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
-    *("FP16", "FP32", "FP64", "BF16", "STRING"),
+    *("FP16", "FP32", "FP64", "BF16", "STRING"),  # text is the last
 )
 
 
@@ -102,7 +103,8 @@ REPEAT = GoldenModel(
 )
 
 
-def _sequence(name: str, strategy: str, identifier: str, idle_us: int = 60_000_000) -> GoldenModel:
+def sequence_model(name: str, strategy: str, identifier: str, idle_us: int = 60_000_000) -> GoldenModel:
+    """A model that adds up sequences: scheduled so, with correlation ids of that type (`UINT64`)."""
     controls = "".join(
         f'control_input [ {{ name: "{name}" control [ {{ kind: CONTROL_SEQUENCE_{name} '
         f"int32_false_true: [ 0, 1 ] }} ] }} ]\n"
@@ -122,8 +124,8 @@ def _sequence(name: str, strategy: str, identifier: str, idle_us: int = 60_000_0
 
 
 SEQUENCES = (
-    _sequence("accumulate", "direct { }", "UINT64"),
-    _sequence("accumulate_oldest", "oldest { max_candidate_sequences: 4 }", "STRING"),
+    sequence_model("accumulate", "direct { }", "UINT64"),
+    sequence_model("accumulate_oldest", "oldest { max_candidate_sequences: 4 }", "INT64"),
 )
 _ENSEMBLE_TENSORS = (
     'input [ { name: "LEFT" data_type: TYPE_INT32 dims: [ 16 ] }, '
@@ -147,12 +149,13 @@ ENSEMBLE = GoldenModel(
 LABELS = "".join(f"{color}\n" for color in ("red", "green", "blue", "black"))
 
 COPIES = (
-    *(copying(f"copy_{dtype}", dtype, "[ 16 ]" if dtype == "INT32" else "[ 3 ]") for dtype in DTYPES),
-    copying("variable", "FP32", "[ -1 ]", "max_batch_size: 8\ndynamic_batching { }"),
-    copying("variable2", "INT64", "[ 2, -1 ]"),
+    *(copying(f"copy_{dtype}", dtype, "[ 16 ]" if dtype == "INT32" else "[ 3 ]") for dtype in DTYPES[:-1]),
+    copying("copy_STRING", "STRING", "[ 3 ]", source="copying"),
+    copying("variable", "FP32", "[ -1 ]", "max_batch_size: 8\ndynamic_batching { }", source="copying"),
+    copying("variable2", "INT64", "[ 2, -1 ]", source="copying"),
     copying("plain", "FP32", "[ 2, 3 ]", "max_batch_size: 0"),
-    copying("plain_variable", "FP32", "[ -1, 2 ]", "max_batch_size: 0"),
-    copying("text", "STRING", "[ -1 ]", "max_batch_size: 0"),
+    copying("plain_variable", "FP32", "[ -1, 2 ]", "max_batch_size: 0", source="copying"),
+    copying("text", "STRING", "[ -1 ]", "max_batch_size: 0", source="copying"),
     GoldenModel(
         name="labelled",
         config="max_batch_size: 4\n"
@@ -192,7 +195,7 @@ model_warmup [ { name: "first" batch_size: 2 inputs { key: "INPUT0"
 optimization { eager_batching: true }""",
     ),
 )
-COUNTED = (copying("counted", "INT32", "[ 2 ]"), copying("idle", "INT32", "[ 2 ]"))
+COUNTED = (copying("counted", "INT32", "[ 2 ]", source="copying"), copying("idle", "INT32", "[ 2 ]"))
 SERVED = (*COPIES, *COUNTED, SIMPLE, ACTOR, OPTIONAL, REPEAT, *SEQUENCES, ENSEMBLE)
 CACHED = (
     copying("cached", "INT32", "[ 2 ]", "max_batch_size: 4\nresponse_cache { enable: true }"),

@@ -36,7 +36,7 @@ def _remove(asked: Asked) -> Answer:
 
 
 def _read(asked: Asked) -> Answer:
-    return {"output": np.frombuffer(_file("half").read_bytes(), "<f4", 8, 4096).tolist()}
+    return {"output": np.frombuffer(_file("half").read_bytes(), "<f4", 8).tolist()}
 
 
 def _unary(method: str, request: Message) -> Unary:
@@ -67,7 +67,7 @@ def _registration() -> NamedCalls:
     yield "status of none", status
     yield "status of none, HTTP", Http(path=f"{_ROOT}/status")
     yield "register", _register("r")
-    yield "register the second half", _register("half", 4096, 4096)
+    yield "register the first half", _register("half", 4096)
     yield "register over HTTP", _http_register("h", key=f"{KEY}_h", byte_size=SIZE, offset=0)
     yield "register over HTTP again", _http_register("h", key=f"{KEY}_h", byte_size=SIZE, offset=0)
     yield "register what is to be registered again", _register("again")
@@ -109,7 +109,7 @@ def _placed(place: Mapping[str, Any], rows: int = 1) -> Tensor:
 def _inference() -> NamedCalls:
     inline = floats("INPUT0", (2, 3), 9, 8, 7, 6, 5, 4)
     yield "input from a region", infer("copy_FP32", _placed(_place("r", 12, 4)))
-    yield "input from the second half", infer("copy_FP32", _placed(_place("half", 12)))
+    yield "input from the first half", infer("copy_FP32", _placed(_place("half", 12)))
     yield "output to a region", infer("copy_FP32", inline, outputs=[("OUTPUT0", _place("half", 24))])
     yield "what the region holds", Local(_read)
     yield "output to a larger place", infer("copy_FP32", inline, outputs=[("OUTPUT0", _place("half", 4000, 16))])
