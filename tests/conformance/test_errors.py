@@ -98,28 +98,6 @@ def test_an_unknown_method_is_unimplemented_without_a_word(channel: grpc.Channel
     assert (caught.value.code().name, caught.value.details()) == ("UNIMPLEMENTED", "")
 
 
-def test_a_method_that_is_not_there_yet_says_so(channel: grpc.Channel) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary("/inference.GRPCInferenceService/RepositoryIndex", None, None)(b"", timeout=20)
-    assert caught.value.code().name == "UNIMPLEMENTED"
-    assert caught.value.details() == "RepositoryIndex is not supported by this version of npuserve"
-
-
-def test_a_stream_that_is_not_there_yet_says_so(channel: grpc.Channel) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        call = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer", None, None)
-        list(call(iter([]), timeout=20))
-    assert caught.value.details() == "ModelStreamInfer is not supported by this version of npuserve"
-
-
-def test_classification_is_refused_and_not_ignored(channel: grpc.Channel) -> None:
-    code, text = refusal(channel, output_parameters(classification=2))
-    assert (code, text) == (
-        "UNIMPLEMENTED",
-        "the classification extension is not supported by this version of npuserve",
-    )
-
-
 def test_a_full_queue_refuses_by_the_requests_id_and_answers_what_it_took(tmp_path: Path) -> None:
     add_model(tmp_path, "narrow")
     with serving(tmp_path) as server, server.channel() as channel:

@@ -52,7 +52,11 @@ def test_what_is_unknown_is_not_ready(client: triton.InferenceServerClient) -> N
 def test_the_server_tells_its_name_and_only_extensions_that_it_has(client: triton.InferenceServerClient) -> None:
     metadata = client.get_server_metadata()
     assert metadata.name == "npuserve"
-    assert list(metadata.extensions) == ["model_configuration", "binary_tensor_data", "parameters", "statistics"]
+    assert list(metadata.extensions) == [
+        *("classification", "sequence", "model_repository", "model_repository(unload_dependents)", "schedule_policy"),
+        *("model_configuration", "system_shared_memory", "binary_tensor_data", "parameters", "statistics"),
+        *("trace", "logging"),
+    ]
 
 
 def test_model_metadata_states_full_shapes(client: triton.InferenceServerClient) -> None:

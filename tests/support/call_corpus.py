@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import grpc
 from google.protobuf.message import Message
@@ -19,12 +20,18 @@ LARGE_BYTES = 16 * 2**20
 MALFORMED = b"\xff\xff\xff"
 UNICODE = "naïve 模型 🚀 %41"
 
-UNSUPPORTED = (
-    *("ModelStreamInfer", "RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload"),
-    *("SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister"),
-    *("CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister"),
-    *("TraceSetting", "LogSettings"),
-)
+# Calls that say the same to any client that asks nothing of them.
+EMPTY = {
+    **dict.fromkeys(("SystemSharedMemoryStatus", "SystemSharedMemoryUnregister"), "OK"),
+    **dict.fromkeys(("CudaSharedMemoryStatus", "CudaSharedMemoryUnregister"), "OK"),
+    **dict.fromkeys(("SystemSharedMemoryRegister", "CudaSharedMemoryRegister"), "INVALID_ARGUMENT"),
+    **dict.fromkeys(("RepositoryModelLoad", "RepositoryModelUnload"), "UNAVAILABLE"),
+}
+
+
+def _ordered(response: type[Message], data: bytes) -> bytes:
+    """A response with its maps in a fixed order."""
+    return response.FromString(data).SerializeToString(deterministic=True)
 
 
 def _call(method: str, *requests: Message, code: str = "OK", stream: bool = False) -> CallCase:
@@ -64,8 +71,14 @@ def _unary_calls() -> Iterator[tuple[str, CallCase]]:
     for service in ("", "no.such.Service"):
         check = health_pb2.HealthCheckRequest(service=service).SerializeToString()
         yield f"health of '{service}'", CallCase(method="/grpc.health.v1.Health/Check", requests=(check,))
-    for name in UNSUPPORTED:
-        yield f"{name} unsupported", CallCase(method=SERVICE + name, code="UNIMPLEMENTED")
+    settings: list[tuple[str, type[Message]]] = [
+        ("TraceSetting", pb.TraceSettingResponse),
+        ("LogSettings", pb.LogSettingsResponse),
+    ]
+    for name, response in settings:
+        yield f"{name} of nothing", CallCase(method=SERVICE + name, comparable=partial(_ordered, response))
+    for name, code in EMPTY.items():
+        yield f"{name} of nothing", CallCase(method=SERVICE + name, code=code)
 
 
 def _paths() -> Iterator[tuple[str, CallCase]]:
@@ -75,10 +88,6 @@ def _paths() -> Iterator[tuple[str, CallCase]]:
                 f"path {path}, stream {stream}",
                 CallCase(method=path, code="UNIMPLEMENTED", stream=stream, ends_early=stream),
             )
-    yield (
-        "health watch",
-        CallCase(method="/grpc.health.v1.Health/Watch", code="UNIMPLEMENTED", stream=True, ends_early=True),
-    )
     yield "unknown path with a large message", CallCase(method="/a/b", requests=(bytes(2**20),), code="UNIMPLEMENTED")
 
 
@@ -120,7 +129,7 @@ def _infer_calls() -> Iterator[tuple[str, CallCase]]:
     for make in (input_parameters, output_parameters):
         request = make(shared_memory_region="r", shared_memory_byte_size=64)
         yield f"{make.__name__}: unknown region", _call("ModelInfer", request, code="NOT_FOUND")
-    yield "classification", _call("ModelInfer", output_parameters(classification=2), code="UNIMPLEMENTED")
+    yield "classification", _call("ModelInfer", output_parameters(classification=2))
     for model in (UNICODE, "é" * 20_000, "%" * 3000, "a" * 20_000, "tab\tline\nnul\0del\x7f"):
         name = f"unknown model {model[:20]!r}"
         yield name, _call("ModelInfer", pair_request(model_name=model), code="NOT_FOUND")
@@ -169,8 +178,8 @@ COPIED = {
     "UINT16": _Copied(2, "uint_contents", (0, 65535, 70_000)),
     "UINT32": _Copied(4, "uint_contents", (0, 2**32 - 1, 1)),
     "UINT64": _Copied(8, "uint64_contents", (0, 2**64 - 1, 1)),
-    "FP16": _Copied(2),
-    "BF16": _Copied(2),
+    "FP16": _Copied(2, "fp32_contents", (float("nan"), 65520.0, 1 + 2**-11)),
+    "BF16": _Copied(2, "fp32_contents", (float("nan"), 3.4e38, 1 + 2**-8)),
     "FP32": _Copied(4, "fp32_contents", (float("nan"), float("-inf"), 1e-45)),
     "FP64": _Copied(8, "fp64_contents", (float("nan"), float("-inf"), 5e-324)),
 }
@@ -218,11 +227,10 @@ def _message_counts() -> Iterator[tuple[str, CallCase]]:
     infer = pair_request().SerializeToString()
     for name, message in (("ServerLive", b""), ("ModelInfer", infer), ("RepositoryIndex", b"")):
         path = SERVICE + name
-        code = "UNIMPLEMENTED" if name == "RepositoryIndex" else "OK"
-        yield f"one message to {name} on a stream", CallCase(method=path, requests=(message,), stream=True, code=code)
+        yield f"one message to {name} on a stream", CallCase(method=path, requests=(message,), stream=True)
         yield (
             f"two messages to {name}",
-            CallCase(method=path, requests=(message,) * 2, stream=True, code=code, ends_early=True),
+            CallCase(method=path, requests=(message,) * 2, stream=True, ends_early=True),
         )
 
 
@@ -256,13 +264,11 @@ def _streams() -> Iterator[tuple[str, CallCase]]:
         )
     for count in (0, 1, 3):
         yield (
-            f"ModelStreamInfer of {count} messages",
+            f"ModelStreamInfer of {2 * count} messages",
             CallCase(
                 method=SERVICE + "ModelStreamInfer",
-                requests=(b"",) * count,
+                requests=(pair_request(id="s").SerializeToString(), b"") * count,
                 stream=True,
-                code="UNIMPLEMENTED",
-                ends_early=True,
             ),
         )
 

@@ -227,8 +227,8 @@ CONTENTS = {
     ),
     "typed in the wrong field": (typed("fp32_contents", 1.0), wrong_field("FP32", "INT32")),
     "typed in the wrong field, unsigned": (typed("uint_contents", 1), wrong_field("UINT32", "INT32")),
-    "typed as half": (typed("fp32_contents", 1.0, datatype="FP16"), wrong_field("FP32", "FP16")),
-    "typed as bfloat": (typed("fp32_contents", 1.0, datatype="BF16"), wrong_field("FP32", "BF16")),
+    "integers typed as half": (typed("int_contents", 1, datatype="FP16"), wrong_field("INT32", "FP16")),
+    "doubles typed as bfloat": (typed("fp64_contents", 1.0, datatype="BF16"), wrong_field("FP64", "BF16")),
     "typed of no datatype": (typed("int_contents", 1, datatype=""), wrong_field("INT32", "<invalid>")),
     "two typed fields": (
         typed("fp32_contents", 1.0, keep=True),

@@ -33,7 +33,7 @@ def _refusal(error: InferenceServerException) -> tuple[str, str]:
     return str(error.status()), str(error.message())
 
 
-def _unsupported(client: triton.InferenceServerClient) -> list[Seen]:
+def _administration(client: triton.InferenceServerClient) -> list[Seen]:
     asked: list[Callable[[], Seen]] = [
         client.get_model_repository_index,
         lambda: client.load_model("pair"),
@@ -67,13 +67,15 @@ def _callback_infer(client: triton.InferenceServerClient) -> list[Seen]:
     return sorted(seen)
 
 
-def _stream(client: triton.InferenceServerClient) -> Seen:
-    """A stream that is refused at once: a request would come too late or in time, as it happens."""
+def _stream(client: triton.InferenceServerClient) -> list[Seen]:
+    """Answers and a refusal, in the order of their requests."""
     answers: queue.Queue[Any] = queue.Queue()
     client.start_stream(lambda result, error: answers.put((result, error)))
-    result, error = answers.get(timeout=20)
+    for model in ("pair", "nope", "pair"):
+        client.async_stream_infer(model, pair_inputs(), request_id=model)
+    seen = [answers.get(timeout=20) for _ in range(3)]
     client.stop_stream()
-    return str(_refusal(error)) if error else seen_response(result)
+    return [_refusal(error) if error else seen_response(result) for result, error in seen]
 
 
 def _infer(client: triton.InferenceServerClient, **options: Any) -> Seen:
@@ -104,7 +106,7 @@ _CALLS: dict[str, Call] = {
     "infer of too few inputs": lambda client: seen_response(client.infer("pair", pair_inputs()[:1])),
     "infer by callback": _callback_infer,
     "a stream": _stream,
-    "what is not there yet": _unsupported,
+    "administration": _administration,
 }
 
 

@@ -10,8 +10,10 @@ from npuserve.service.interface import DeclaredTensor, ModelInterface, interface
 # In Triton's order, each with the call that it needs.
 _EXTENSIONS = {
     "classification": "ModelInfer",
+    "sequence": "ModelInfer",
     "model_repository": "RepositoryIndex",
     "model_repository(unload_dependents)": "RepositoryModelUnload",
+    "schedule_policy": "ModelInfer",
     "model_configuration": "ModelConfig",
     "system_shared_memory": "SystemSharedMemoryRegister",
     "binary_tensor_data": "ModelInfer",

@@ -1,19 +1,15 @@
 """Composes the handlers into the method table that every front end serves."""
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from npuserve._proto import POOL, health_pb2, inference_pb2, reflection_pb2, reflection_v1alpha_pb2
-from npuserve.core.errors import ServeError
-from npuserve.core.status import StatusCode
 from npuserve.repository.registry import ModelRegistry
-from npuserve.service.call import Call
 from npuserve.service.control import ControlService
 from npuserve.service.decode import RequestDecoder
 from npuserve.service.health import HealthService
@@ -51,8 +47,7 @@ class TableOptions:
 def method_table(registry: ModelRegistry, inference: InferenceService, options: TableOptions) -> MethodTable:
     """Return all that the server answers.
 
-    Methods of the inference protocol that this version lacks are in the table and say so; anything else that is not in
-    it is UNIMPLEMENTED without a word, which is for the front end to answer.
+    What is not in the table is UNIMPLEMENTED without a word, which is for the front end to answer.
     """
     health = HealthService(registry)
     decoder = RequestDecoder(options.regions, forwarded=options.forwarded_headers)
@@ -68,7 +63,6 @@ def method_table(registry: ModelRegistry, inference: InferenceService, options: 
     for family in options.families:
         handlers |= family
     handlers |= _metadata_handlers(registry, options, handlers)
-    streams = {"ModelStreamInfer": StreamRpc(inference, decoder).model_stream_infer}
     services = [
         _INFERENCE,
         _HEALTH,
@@ -81,8 +75,7 @@ def method_table(registry: ModelRegistry, inference: InferenceService, options: 
     ]
     return MethodTable(
         _unary(_INFERENCE, handlers),
-        [_stream(_INFERENCE, name, handler) for name, handler in streams.items()],
-        _unsupported(_INFERENCE, {*handlers, *streams}),
+        [_stream(_INFERENCE, "ModelStreamInfer", StreamRpc(inference, decoder).model_stream_infer)],
         _unary(_HEALTH, {"Check": health.check}),
         [_stream(_HEALTH, "Watch", health.watch)],
         reflections,
@@ -128,17 +121,3 @@ def _described(service: ServiceDescriptor, name: str) -> tuple[str, type[Message
     """Return a method's path and message classes."""
     method = service.methods_by_name[name]
     return f"/{service.full_name}/{name}", GetMessageClass(method.input_type), GetMessageClass(method.output_type)
-
-
-def _unsupported(service: ServiceDescriptor, served: Container[str]) -> list[Method]:
-    """Return the service's other methods, which answer that this version lacks them."""
-    return _unary(
-        service, {method.name: _refusal(method.name) for method in service.methods if method.name not in served}
-    )
-
-
-def _refusal(name: str) -> UnaryHandler:
-    async def refuse(request: Any, call: Call) -> Message:
-        raise ServeError(StatusCode.UNIMPLEMENTED, f"{name} is not supported by this version of npuserve")
-
-    return refuse
