@@ -19,6 +19,7 @@ from npuserve.execution.backend import Backend
 from npuserve.execution.ensemble import EnsembleBackend
 from npuserve.execution.identity import IdentityBackend
 from npuserve.execution.onnxruntime import OnnxRuntimeBackend
+from npuserve.execution.python_model.backend import PythonBackend
 from npuserve.execution.response_cache import ResponseCache
 from npuserve.observability.logging import LogSettings
 from npuserve.observability.otel import MissingExtraError
@@ -172,6 +173,7 @@ def _loader(options: ServerOptions, inference: InferenceService) -> ModelLoader:
         "ascend": AscendBackend(options.acl_candidates),
         "identity": IdentityBackend(),
         "onnxruntime": OnnxRuntimeBackend(),
+        "python": PythonBackend(inference),
         "ensemble": EnsembleBackend(inference),
     }
     return ModelLoader(

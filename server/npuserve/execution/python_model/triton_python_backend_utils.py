@@ -1,7 +1,6 @@
 """`import triton_python_backend_utils as pb_utils`: what a model written for Triton's Python backend works with.
 
-The names, arguments and results are Triton's. The module exists in worker processes only; the worker tells it with
-`bind` how to reach the server.
+The names, arguments and results are Triton's. The module exists in worker processes only.
 """
 
 import asyncio
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from npuserve.execution.python_model.auto_complete import ModelConfig as ModelConfig
 from npuserve.execution.python_model.channel import Message, offsets
+from npuserve.execution.python_model.server_side import Logger, Metric, MetricFamily, TritonModelException, link
 from npuserve.execution.python_model.tensors import (
     NUMBERS,
     NUMPY_OF,
@@ -26,7 +26,6 @@ from npuserve.execution.python_model.tensors import (
     serialize_byte_tensor,
     to_bytes,
 )
-from npuserve.execution.python_model.worker_link import WorkerLink
 
 __all__ = [
     "TRITONSERVER_REQUEST_FLAG_SEQUENCE_END",
@@ -62,17 +61,6 @@ TRITON_STRING_TO_NUMPY: dict[str, Any] = {
     "TYPE_STRING" if name == "BYTES" else f"TYPE_{name}": bool if name == "BOOL" else kind
     for name, kind in NUMPY_OF.items()
 }
-
-_link: list[WorkerLink] = []
-
-
-def bind(link: WorkerLink) -> None:
-    """Reach the server through this link from now on. Called by the worker, once."""
-    _link.append(link)
-
-
-class TritonModelException(Exception):
-    """What the server refuses to a model: wrong use, or a failed call."""
 
 
 class TritonError:
@@ -265,7 +253,7 @@ class InferenceResponseSender:
             if response is not None and self._sent and not self._is_decoupled:
                 raise TritonModelException("Unable to send response. Non-decoupled model cannot send more than one.")
             wired, contents = (None, []) if response is None else response._wire(self._requested)
-            _link[0].send("response", (self._key, wired, bool(flags)), contents)
+            link().send("response", (self._key, wired, bool(flags)), contents)
             self._sent += response is not None
             self._is_closed = bool(flags)
 
@@ -396,7 +384,7 @@ class InferenceRequest:
                 parameters[name] = value
         version = str(self._version) if self._version > 0 else ""
         asked = (self._model, version, self._id, parameters, tuple(self._requested), described, decoupled)
-        return _link[0].ask("call", asked, contents)
+        return link().ask("call", asked, contents)
 
 
 class _AsyncResponses:
@@ -440,93 +428,6 @@ def _response(message: Message) -> InferenceResponse:
     if error is not None:
         return InferenceResponse(error=TritonError(error, code))
     return InferenceResponse(unpack(described, message.payload), parameters=parameters)
-
-
-class Logger:
-    """Writes to the server's log."""
-
-    INFO: ClassVar[str] = "info"
-    WARNING: ClassVar[str] = "warning"
-    ERROR: ClassVar[str] = "error"
-    VERBOSE: ClassVar[str] = "verbose"
-
-    @staticmethod
-    def log(message: str, level: str = "info") -> None:
-        """Write a line of a level."""
-        _link[0].send("log", (level, str(message)))
-
-    @staticmethod
-    def log_info(message: str) -> None:
-        """Write a line for information."""
-        Logger.log(message, Logger.INFO)
-
-    @staticmethod
-    def log_warn(message: str) -> None:
-        """Write a warning."""
-        Logger.log(message, Logger.WARNING)
-
-    @staticmethod
-    def log_error(message: str) -> None:
-        """Write an error."""
-        Logger.log(message, Logger.ERROR)
-
-    @staticmethod
-    def log_verbose(message: str) -> None:
-        """Write a line that only a verbose server shows."""
-        Logger.log(message, Logger.VERBOSE)
-
-
-class Metric:
-    """One series of a family. `value` is what this process made of it; the server sums counters of all processes."""
-
-    def __init__(self, family: str, kind: int, labels: Mapping[str, str]) -> None:
-        self._family, self._kind = family, kind
-        self._labels = {str(key): str(value) for key, value in labels.items()}
-        self._value = 0.0
-        self._lock = threading.Lock()
-        self._send("increment", 0.0)
-
-    def increment(self, value: float) -> None:
-        """Add to the metric. Raises TritonModelException if a counter would become smaller."""
-        if value < 0 and self._kind == MetricFamily.COUNTER:
-            raise TritonModelException("Failed to increment metric: TRITONSERVER_METRIC_KIND_COUNTER must be >= 0")
-        with self._lock:
-            self._value += value
-        self._send("increment", float(value))
-
-    def set(self, value: float) -> None:
-        """Set a gauge. Raises TritonModelException for a counter."""
-        if self._kind != MetricFamily.GAUGE:
-            raise TritonModelException(
-                "Failed to set metric value: TRITONSERVER_METRIC_KIND_COUNTER does not support Set"
-            )
-        with self._lock:
-            self._value = float(value)
-        self._send("set", float(value))
-
-    def value(self) -> float:
-        """Return the value as this process knows it."""
-        return self._value
-
-    def _send(self, operation: str, value: float) -> None:
-        _link[0].send("metric", (self._family, operation, self._labels, value))
-
-
-class MetricFamily:
-    """Metrics of one name on the server's metrics endpoint."""
-
-    COUNTER: ClassVar[int] = 0
-    GAUGE: ClassVar[int] = 1
-
-    def __init__(self, name: str, description: str, kind: int) -> None:
-        if kind not in (MetricFamily.COUNTER, MetricFamily.GAUGE):
-            raise TritonModelException(f"metric family '{name}': only COUNTER and GAUGE are supported, got {kind}")
-        self._name, self._kind = name, kind
-        _link[0].send("family", (name, description, "counter" if kind == MetricFamily.COUNTER else "gauge"))
-
-    def Metric(self, labels: Mapping[str, str] | None = None) -> Metric:
-        """Return the metric with these labels."""
-        return Metric(self._name, self._kind, labels or {})
 
 
 def get_input_tensor_by_name(inference_request: InferenceRequest, name: str) -> Tensor | None:

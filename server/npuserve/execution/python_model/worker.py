@@ -19,6 +19,7 @@ from typing import Any
 
 from npuserve.execution.python_model import triton_python_backend_utils as pb_utils
 from npuserve.execution.python_model.channel import Message, offsets
+from npuserve.execution.python_model.server_side import bind
 from npuserve.execution.python_model.worker_link import WorkerLink
 
 _PR_SET_PDEATHSIG = 1
@@ -223,7 +224,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda number, frame: None)
     descriptor, path, version = sys.argv[1:4]
     link = WorkerLink(socket.socket(fileno=int(descriptor)))
-    pb_utils.bind(link)
+    bind(link)
     sys.modules["triton_python_backend_utils"] = pb_utils
     Worker(link, Path(path), version).run()
 
