@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc.aio
+import numpy as np
 import pytest
+import tritonclient.http
+import tritonclient.http.aio
 from npuserve._proto import inference_pb2 as pb
 from support.served_models import add_identity_model, copy_config
 from support.server import Server, serving
+from tritonclient.utils import InferenceServerException
 
 CLIENTS = 64
 RELOADS = 20
@@ -55,6 +59,13 @@ def repository(tmp_path: Path) -> Path:
     for name in ("copied", "streamed"):
         add_identity_model(tmp_path, name, MODEL)
     return tmp_path
+
+
+@pytest.fixture
+def http_server(repository: Path) -> Iterator[Server]:
+    flags = ("--model-control-mode=explicit", "--load-model=*", "--allow-metrics=false")
+    with serving(repository, *flags) as server:
+        yield server
 
 
 @pytest.fixture(params=["native", "grpcio"])
@@ -178,6 +189,51 @@ def test_no_request_fails_while_versions_succeed_each_other(server: Server, repo
     assert traffic.mistakes == []
     assert traffic.answers >= RELOADS * CLIENTS
     assert str(RELOADS + 1) in traffic.versions and len(traffic.versions) > RELOADS // 2
+
+
+def test_no_request_over_http_fails_while_configs_change(http_server: Server) -> None:
+    traffic = asyncio.run(run_over_http(http_server.http_url))
+    assert traffic.mistakes == []
+    assert traffic.answers >= RELOADS * CLIENTS
+
+
+async def run_over_http(url: str) -> Traffic:
+    traffic = Traffic()
+    async with tritonclient.http.aio.InferenceServerClient(url, conn_limit=CLIENTS + 2) as client:
+
+        async def load_model(name: str, number: int) -> None:
+            await client.load_model(name, config=override(number))
+
+        async with asyncio.TaskGroup() as clients:
+            for number in range(CLIENTS):
+                clients.create_task(call_over_http(client, traffic, number))
+            try:
+                await reload_often(load_model, traffic)
+            finally:
+                traffic.is_over = True
+    return traffic
+
+
+async def call_over_http(client: tritonclient.http.aio.InferenceServerClient, traffic: Traffic, number: int) -> None:
+    sent = 0
+    while not traffic.is_over:
+        request = request_of("copied" if number % 2 else "streamed", sent * CLIENTS + number)
+        values = np.frombuffer(request.raw_input_contents[0], np.int32).reshape(1, WIDTH)
+        tensor = tritonclient.http.InferInput("x", [1, WIDTH], "INT32")
+        tensor.set_data_from_numpy(values, binary_data=sent % 2 == 0)
+        try:
+            result = await client.infer(request.model_name, [tensor], request_id=request.id)
+        except InferenceServerException as error:
+            traffic.fail(request, str(error))
+        else:
+            about = result.get_response()
+            response = pb.ModelInferResponse(
+                id=about["id"],
+                model_version=about["model_version"],
+                raw_output_contents=[result.as_numpy("y").astype(np.int32).tobytes()],
+            )
+            traffic.take(request, response)
+        sent += 1
 
 
 def _set_config(request: pb.RepositoryModelLoadRequest, config: str) -> None:
