@@ -388,7 +388,7 @@ cdef class ServerCall:
         self._endpoint._settle(steady_now_ns())
         return taken
 
-    def send(self, bytes message):
+    def send(self, bytes message, *, cpp_bool more=False):
         if self.ended or self._finished:
             return
         cdef int64_t now_ns = steady_now_ns()
@@ -396,7 +396,8 @@ cdef class ServerCall:
         cdef uint64_t connection = connection_of(self._token)
         deref(self._endpoint._endpoint).send(self._token, ByteSpan(<const byte*>data, len(message)), now_ns)
         (<_Connection>self._endpoint._protocols[connection])._sending.add(self)
-        self._endpoint._settle(now_ns)
+        if not more:
+            self._endpoint._settle(now_ns)
 
     def finish(self, int code, str message, trailing=()):
         if self.ended or self._finished:

@@ -150,8 +150,11 @@ class ServerCall:
     def take_message(self) -> bytes | None:
         """Return the oldest message that came and was not taken, None if there is none."""
 
-    def send(self, message: bytes) -> None:
-        """Queue a message. Nothing happens if the call is over."""
+    def send(self, message: bytes, *, more: bool = False) -> None:
+        """Queue a message. Nothing happens if the call is over.
+
+        more: another message or the status follows at once, so that one write takes both.
+        """
 
     def finish(self, code: int, message: str, trailing: Sequence[tuple[str, str | bytes]] = ()) -> None:
         """Give the status, behind all messages. Nothing happens if the call is over."""

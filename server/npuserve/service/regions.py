@@ -8,6 +8,7 @@ import re
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from npuserve.core.errors import ServeError, invalid
@@ -136,6 +137,7 @@ class _MappedRegion:
         return self._view[offset : offset + byte_size]
 
 
+@lru_cache(maxsize=1024)
 def is_local(peer: str) -> bool:
     """Say whether a client, named as in Call, is on this host."""
     peer = unquote(peer)

@@ -65,7 +65,7 @@ class WireCalls:
         """Answer the first message, whatever follows it, as gRPC's servers do; without one nothing can be read."""
         request = parse(method.request, await call.next_message())
         response = await method.handler(request, call.described)
-        call.send(response)
+        call.send(response, more=True)
 
     async def _stream(self, method: StreamMethod, call: "_OpenCall") -> None:
         responses = method.handler(_Requests(method.request, call), call.described)
@@ -106,8 +106,9 @@ class _OpenCall:
         while self._call.unsent_bytes > limit_bytes:
             await self._change()
 
-    def send(self, response: Message) -> None:
-        self._call.send(response.SerializeToString())
+    def send(self, response: Message, *, more: bool = False) -> None:
+        """Send a response. more: the status follows without a wait in between."""
+        self._call.send(response.SerializeToString(), more=more)
 
     def finish(self, code: StatusCode, message: str) -> None:
         """Give the status; the listener and the call refer to each other no longer."""
