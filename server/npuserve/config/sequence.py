@@ -1,5 +1,6 @@
 """What `sequence_batching` says: control tensors, states, and the single instances that run its sequences."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -150,7 +151,11 @@ def control_tensor(control: ControlSpec, value: bool | int | str, *, batches: bo
 
 def _correlation_number(control: ControlSpec, value: int | str) -> int:
     bounds = np.iinfo(control.dtype.numpy.str)
-    if isinstance(value, str) or not bounds.min <= value <= bounds.max:
+    if isinstance(value, str):
+        # As in Triton, a model that wants numbers gets one that stands for the text.
+        digest = hashlib.blake2b(value.encode(), digest_size=control.dtype.size_bytes).digest()
+        return int.from_bytes(digest, "little") & int(bounds.max)
+    if not bounds.min <= value <= bounds.max:
         raise invalid(
             f"sequence id '{value}' does not fit control input '{control.name}', which is of type "
             f"'{control.dtype.value}'"

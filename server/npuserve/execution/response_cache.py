@@ -96,8 +96,8 @@ class CachingExecutor:
             self._counts.hit = _add(self._counts.hit, time.monotonic_ns() - started_ns)
             return found
         looked_ns = time.monotonic_ns() - started_ns
-        # Answers that are written elsewhere could not be kept.
-        result = await self._inner.execute(replace(request, destinations={}))
+        # All outputs are kept, whichever are asked for; what is written elsewhere could not be.
+        result = await self._inner.execute(replace(request, outputs=(), destinations={}))
         kept_ns = time.monotonic_ns()
         self._cache.keep(key, result)
         self._counts.miss = _add(self._counts.miss, looked_ns + time.monotonic_ns() - kept_ns)
@@ -120,10 +120,9 @@ class CachingExecutor:
 
 
 def _key(identity: bytes, request: ExecuteRequest) -> bytes:
-    """Return a digest of the model and of all that its answer depends on; parameters do not count, as in Triton."""
+    """Return a digest of the model and the inputs; parameters and requested outputs do not count, as in Triton."""
     digest = hashlib.blake2b(digest_size=32)
     _update(digest, identity)
-    _update(digest, *(name.encode() for name in sorted(request.outputs)))
     for tensor in request.inputs:
         _update(digest, tensor.name.encode(), tensor.dtype.value.encode(), _shape(tensor), tensor.data)
     return digest.digest()

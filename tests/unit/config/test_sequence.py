@@ -112,8 +112,16 @@ def test_a_correlation_id_may_be_a_string() -> None:
     assert control_tensor(control, "ab", batches=False).data == b"\x02\0\0\0ab"
 
 
-@pytest.mark.parametrize("value", ["seven", -1, 2**64])
-def test_a_correlation_id_that_does_not_fit_is_refused(value: int | str) -> None:
+@pytest.mark.parametrize("dtype", [Dtype.UINT64, Dtype.INT64, Dtype.UINT32, Dtype.INT32])
+def test_a_text_is_a_number_to_models_that_want_numbers(dtype: Dtype) -> None:
+    control = ControlSpec("c", Kind.CONTROL_SEQUENCE_CORRID, dtype)
+    numbers = {int(np.frombuffer(control_tensor(control, text, batches=True).data, dtype.numpy)[0]) for text in "ab"}
+    assert len(numbers) == 2
+    assert all(number > 0 for number in numbers)
+
+
+@pytest.mark.parametrize("value", [-1, 2**64])
+def test_a_correlation_id_that_does_not_fit_is_refused(value: int) -> None:
     with pytest.raises(ServeError) as caught:
         control_tensor(ControlSpec("c", Kind.CONTROL_SEQUENCE_CORRID, Dtype.UINT64), value, batches=True)
     assert caught.value.message == f"sequence id '{value}' does not fit control input 'c', which is of type 'UINT64'"

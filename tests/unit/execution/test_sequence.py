@@ -181,7 +181,7 @@ async def test_a_start_within_a_sequence_begins_it_anew() -> None:
 async def test_a_correlation_id_that_the_model_cannot_take_begins_nothing() -> None:
     executor = sequences(Adder())
     with pytest.raises(ServeError, match="does not fit control input 'ID'"):
-        await executor.execute(step("seven", 1, start=True, end=True))
+        await executor.execute(step(2**63, 1, start=True, end=True))
     assert executor.active_sequences == 0
 
 
