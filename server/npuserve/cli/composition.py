@@ -20,7 +20,9 @@ from npuserve.execution.ensemble import EnsembleBackend
 from npuserve.execution.identity import IdentityBackend
 from npuserve.execution.onnxruntime import OnnxRuntimeBackend
 from npuserve.execution.python_model.backend import PythonBackend
+from npuserve.execution.python_model.metrics import CustomMetrics
 from npuserve.execution.response_cache import ResponseCache
+from npuserve.observability.exposition import Family, Sample
 from npuserve.observability.logging import LogSettings
 from npuserve.observability.otel import MissingExtraError
 from npuserve.repository.loading import ModelLoader
@@ -74,7 +76,8 @@ class _Server:
         self._options = options
         self._observers = observers
         self._inference = InferenceService(observers.all)
-        self._loader = _loader(options, self._inference)
+        python = PythonBackend(self._inference)
+        self._loader = _loader(options, self._inference, python)
         self._registry = ModelRegistry(
             self._loader,
             load_concurrency=options.model_load_concurrency,
@@ -84,7 +87,11 @@ class _Server:
         self._inference.serve(self._registry)
         self._regions = SharedMemoryRegions(allow=options.allow_client_shm)
         self._trace = TraceService(self._registry, observers.trace_settings)
-        self._metrics = MetricsService(self._registry, options.metrics, MetricsSources(latencies=observers.latencies))
+        self._metrics = MetricsService(
+            self._registry,
+            options.metrics,
+            MetricsSources(latencies=observers.latencies, custom=lambda: _custom_families(python.metrics)),
+        )
         self._front_ends: list[FrontEnd] = []
         if options.grpc is not None:
             self._front_ends.append(self._grpc(options.grpc))
@@ -168,12 +175,25 @@ class _Server:
         return InferRoutes(self._registry, is_open=not needs_headers)
 
 
-def _loader(options: ServerOptions, inference: InferenceService) -> ModelLoader:
+def _custom_families(metrics: CustomMetrics) -> list[Family]:
+    """Return what Python models tell of themselves."""
+    return [
+        Family(
+            name=family.name,
+            kind=family.kind,
+            help=family.description,
+            samples=[Sample(dict(labels), value) for labels, value in family.values.items()],
+        )
+        for family in metrics.families()
+    ]
+
+
+def _loader(options: ServerOptions, inference: InferenceService, python: PythonBackend) -> ModelLoader:
     backends: Mapping[str, Backend] = {
         "ascend": AscendBackend(options.acl_candidates),
         "identity": IdentityBackend(),
         "onnxruntime": OnnxRuntimeBackend(),
-        "python": PythonBackend(inference),
+        "python": python,
         "ensemble": EnsembleBackend(inference),
     }
     return ModelLoader(
