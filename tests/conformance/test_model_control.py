@@ -143,6 +143,25 @@ def test_a_failed_reload_leaves_what_serves(client: triton.InferenceServerClient
     assert infer(client, "loaded") == [0, 1, 2, 3] and client.is_server_ready()
 
 
+def test_an_ensemble_brings_its_steps_and_goes_with_them(
+    client: triton.InferenceServerClient, repository: Path
+) -> None:
+    add_identity_model(repository, "both", "").joinpath("config.pbtxt").write_text(
+        'platform: "ensemble"\n' + MODEL + "ensemble_scheduling {"
+        '  step { model_name: "loaded" model_version: -1 input_map { key: "x" value: "x" }'
+        '    output_map { key: "y" value: "between" } }'
+        '  step { model_name: "waiting" model_version: -1 input_map { key: "x" value: "between" }'
+        '    output_map { key: "y" value: "y" } } }'
+    )
+    client.load_model("both")
+    assert infer(client, "both") == [0, 1, 2, 3] and client.is_model_ready("waiting")
+    client.unload_model("waiting")
+    until(lambda: index(client)["both"] == ("1", "UNAVAILABLE", "unloaded"))
+    client.load_model("both")
+    client.unload_model("both", unload_dependents=True)
+    assert not client.is_model_ready("waiting") and client.is_model_ready("loaded")
+
+
 def test_statistics_outlive_a_load_that_changes_nothing(client: triton.InferenceServerClient) -> None:
     infer(client, "loaded")
     client.load_model("loaded")

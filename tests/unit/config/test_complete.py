@@ -1,11 +1,13 @@
 import pytest
 from google.protobuf import text_format
 from npuserve._proto import POOL
-from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve._proto.model_config_pb2 import ModelConfig, ModelInstanceGroup
 from npuserve.config.complete import complete_model_config
+from npuserve.config.contradiction import check_against_signature
 from npuserve.config.validate import validate_model_config, validate_tensors
+from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
-from npuserve.core.signature import ModelSignature
+from npuserve.core.signature import ModelSignature, TensorSpec
 from support.signatures import bert, static
 
 BERT_TENSORS = """
@@ -131,3 +133,44 @@ def test_a_sequence_batcher_gets_its_idle_time() -> None:
 def test_dynamic_batching_without_batches_prefers_nothing() -> None:
     config = complete("dynamic_batching { }" + BERT_TENSORS, bert())
     assert not config.dynamic_batching.preferred_batch_size
+
+
+def gearless(*, batches: bool = True) -> ModelSignature:
+    """What an ONNX model says of itself: sizes that vary, and no gears."""
+    first = -1 if batches else 3
+    return ModelSignature((TensorSpec("x", Dtype.FP32, (-1, 4)),), (TensorSpec("y", Dtype.FP32, (first, 2)),), ())
+
+
+def test_a_model_without_gears_that_can_batch_gets_tritons_default_batch() -> None:
+    config = complete('backend: "onnxruntime"', gearless(), device_count=0)
+    assert config.max_batch_size == 4 and list(config.dynamic_batching.preferred_batch_size) == [4]
+    assert (list(config.input[0].dims), list(config.output[0].dims)) == ([4], [2])
+    assert (config.instance_group[0].kind, config.instance_group[0].count) == (ModelInstanceGroup.KIND_CPU, 2)
+    check_against_signature(config, gearless())
+
+
+def test_the_default_batch_can_be_set_and_a_given_one_stays() -> None:
+    given = parse('name: "m" backend: "onnxruntime"')
+    assert complete_model_config(given, gearless(), device_count=0, default_max_batch_size=16).max_batch_size == 16
+    config = complete('backend: "onnxruntime" max_batch_size: 4096', gearless(), device_count=0)
+    assert config.max_batch_size == 4096
+    check_against_signature(config, gearless())
+
+
+def test_an_output_of_fixed_rows_keeps_a_model_without_gears_from_batching() -> None:
+    assert complete("", gearless(batches=False), device_count=0).max_batch_size == 0
+    with pytest.raises(ServeError) as caught:
+        complete("max_batch_size: 2", gearless(batches=False), device_count=0)
+    assert caught.value.message == (
+        "autofill failed for model 'm': model does not support batching while non-zero max_batch_size is specified"
+    )
+
+
+def test_an_ensemble_gets_no_instances() -> None:
+    config = complete('platform: "ensemble" ensemble_scheduling { }', gearless(), device_count=0)
+    assert not config.instance_group and not config.HasField("optimization")
+
+
+def test_pinned_memory_that_is_switched_off_stays_off() -> None:
+    config = complete("optimization { input_pinned_memory { enable: false } }", bert())
+    assert not config.optimization.input_pinned_memory.enable and config.optimization.output_pinned_memory.enable
