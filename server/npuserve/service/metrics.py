@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from npuserve.config.metrics_options import MetricsOptions
 from npuserve.observability.exposition import Family, render
@@ -27,6 +28,7 @@ from npuserve.service.rest.exchange import HttpRequest, HttpResponse
 _log = logging.getLogger(__name__)
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
 _FIRST_RESPONSE = "nv_inference_first_response_histogram_ms"
 
 Devices = Callable[[], Sequence[DeviceSample]]
@@ -128,7 +130,7 @@ class MetricsService:
             *host_families(self._sampler.host),
             *device_families(self._sampler.devices),
             *process_families(),
-            *self._sources.custom(),
+            *(_named_for_prometheus(family) for family in self._sources.custom()),
         ]
 
     def _set_buckets(self) -> None:
@@ -152,6 +154,15 @@ class MetricsService:
             summaries=latencies.summaries(loaded.name, version),
             first_responses=latencies.first_responses(loaded.name, version),
         )
+
+
+def _named_for_prometheus(family: Family) -> Family:
+    """Return a model's own family; what Prometheus does not take in names, which are the model's, becomes `_`."""
+    samples = [
+        replace(sample, labels={_NO_NAME.sub("_", key): text for key, text in sample.labels.items()})
+        for sample in family.samples
+    ]
+    return replace(family, name=_NO_NAME.sub("_", family.name), samples=samples)
 
 
 def _gear_rows(loaded: LoadedModel) -> tuple[int, ...]:

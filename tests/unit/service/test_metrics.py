@@ -82,9 +82,9 @@ async def test_first_responses_are_counted_in_the_configs_buckets(registry: Mode
 
 
 async def test_custom_families_are_told_too(registry: ModelRegistry) -> None:
-    custom = Family(name="mine", kind="counter", help="h", samples=[Sample({"k": "v"}, 2)])
+    custom = Family(name="mine-own", kind="counter", help="h", samples=[Sample({"a k": "v"}, 2)])
     sources = MetricsSources(latencies=no_latencies(), custom=lambda: [custom])
-    assert (await told(MetricsService(registry, MetricsOptions(), sources)))["mine"].value("mine", k="v") == 2
+    assert (await told(MetricsService(registry, MetricsOptions(), sources)))["mine_own"].value("mine_own", a_k="v") == 2
 
 
 async def test_a_failure_to_collect_is_500_and_for_the_log_alone(
