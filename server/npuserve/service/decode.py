@@ -95,11 +95,19 @@ def _parameter(value: InferParameter) -> ParameterValue:
 def check_unique_names(message: ModelInferRequest) -> None:
     """Refuse an input or a requested output that is named twice. Raises ServeError (INVALID_ARGUMENT)."""
     for kind, tensors in (("input", message.inputs), ("output", message.outputs)):
-        seen: set[str] = set()
-        for tensor in tensors:
-            if tensor.name in seen:
-                raise invalid(f"{id_prefix(message.id)}{kind} '{tensor.name}' already exists in request")
-            seen.add(tensor.name)
+        names = [tensor.name for tensor in tensors]
+        if len(set(names)) < len(names):
+            repeated = _first_repeated(names)
+            raise invalid(f"{id_prefix(message.id)}{kind} '{repeated}' already exists in request")
+
+
+def _first_repeated(names: Sequence[str]) -> str:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise ValueError("no name is repeated")
 
 
 def parse_dtype(datatype: str) -> Dtype | None:

@@ -174,7 +174,7 @@ def _checked(model: ServedModel, request: InferenceRequest) -> ExecuteRequest:
         rows=rows,
         id=request.id,
         parameters=request.parameters,
-        outputs=tuple(output.name for output in request.outputs),
+        outputs=tuple([output.name for output in request.outputs]),
         destinations=_destinations(model, request),
         deadline=request.deadline,
     )
@@ -182,7 +182,7 @@ def _checked(model: ServedModel, request: InferenceRequest) -> ExecuteRequest:
 
 def _destinations(model: ServedModel, request: InferenceRequest) -> dict[str, memoryview]:
     """Return where an executor may write outputs as they are: not those that are classified or converted."""
-    if all(output.destination is None for output in request.outputs):
+    if not request.outputs or all(output.destination is None for output in request.outputs):
         return {}
     produced = {spec.name: spec.dtype for spec in model.loaded.signature.outputs}
     return {
