@@ -105,7 +105,8 @@ def _no_gpus(answer: Answer) -> None:
 
 def _load_duration(answer: Answer) -> None:
     answer["types"]["nv_model_load_duration_secs"] = "gauge"
-    answer["counted"]['nv_model_load_duration_secs{model="counted",version="1"}'] = "some time"
+    for model in ("counted", "hurried"):
+        answer["series"][f'nv_model_load_duration_secs{{model="{model}",version="1"}}'] = "some time"
 
 
 def _json_error(answer: Answer) -> None:
@@ -120,7 +121,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         triton="name `triton`, its version; announces `cuda_shared_memory`",
         npuserve="name `npuserve` (flag `--id`), its own version; does not announce it",
         reason="clients test the list before they use an extension, and there are no CUDA devices",
-        calls=("metadata/server metadata, *",),
+        calls=("metadata/server metadata, *", "access/ServerMetadata *"),
         change=_named_otherwise,
     ),
     Difference(

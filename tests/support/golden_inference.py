@@ -163,7 +163,7 @@ def _parameters() -> NamedCalls:
 
 
 def _python() -> NamedCalls:
-    for words in ("echo", "arguments", "slow 0.05", "nothing", "misnamed"):
+    for words in ("echo", "arguments", "slow 0.05", "nothing", "misnamed", "call copy_FP32", "call nope", "call plain"):
         yield f"model told '{words}'", infer("actor", text(words), id="told")
     yield "the request as the model sees it", infer("actor", text("request"), id="seen", outputs=["OUTPUT0"])
     yield "two rows of text", infer("actor", text("a", "b", shape=(2, 1)))

@@ -85,6 +85,15 @@ ACTOR = GoldenModel(
     + _tensor("OUTPUT", 0, "STRING", "[ 1 ]")
     + 'parameters { key: "greeting" value { string_value: "hello" } }\n',
 )
+# The same, one at a time and soon out of patience.
+HURRIED = GoldenModel(
+    name="hurried",
+    source="actor",
+    config=ACTOR.config.replace("max_batch_size: 4", "max_batch_size: 1")
+    + """dynamic_batching { default_queue_policy { timeout_action: REJECT default_timeout_microseconds: 250000
+  allow_timeout_override: true } }
+""",
+)
 OPTIONAL = GoldenModel(
     name="optional",
     source="optional",
@@ -193,10 +202,12 @@ parameters { key: "note" value { string_value: "a text" } }
 model_warmup [ { name: "first" batch_size: 2 inputs { key: "INPUT0"
   value { data_type: TYPE_INT32 dims: [ 2 ] zero_data: true } } } ]
 optimization { eager_batching: true }""",
+        source="copying",
     ),
 )
 COUNTED = (copying("counted", "INT32", "[ 2 ]", source="copying"), copying("idle", "INT32", "[ 2 ]"))
-SERVED = (*COPIES, *COUNTED, SIMPLE, ACTOR, OPTIONAL, REPEAT, *SEQUENCES, ENSEMBLE)
+SERVED = (*COPIES, *COUNTED, SIMPLE, ACTOR, HURRIED, OPTIONAL, REPEAT, *SEQUENCES, ENSEMBLE)
+RESTRICTED = (ACTOR, copying("plain", "FP32", "[ 2 ]", "max_batch_size: 0"))
 CACHED = (
     copying("cached", "INT32", "[ 2 ]", "max_batch_size: 4\nresponse_cache { enable: true }"),
     copying("uncached", "INT32", "[ 2 ]", "max_batch_size: 4"),

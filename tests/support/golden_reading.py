@@ -2,7 +2,20 @@
 
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
-from support.golden_calls import HEALTH, Answer, Asked, Http, Local, NamedCalls, Unary, infer, integers
+from support.golden_calls import (
+    HEALTH,
+    Answer,
+    Asked,
+    Http,
+    Local,
+    NamedCalls,
+    Stream,
+    Unary,
+    infer,
+    infer_request,
+    integers,
+    text,
+)
 from support.golden_models import SERVED
 from tritonclient.grpc import service_pb2 as pb
 
@@ -74,13 +87,33 @@ def statistics() -> NamedCalls:
         found = answer.get("response", {}).get("model_stats", [{}])
         return int(found[0].get("inference_count", 0)) >= 7
 
-    for name, version in (("counted", ""), ("counted", "1"), ("idle", ""), ("every", ""), ("every", "2")):
+    for name, version in (
+        ("counted", ""),
+        ("counted", "1"),
+        ("idle", ""),
+        ("queued", ""),
+        ("every", ""),
+        ("every", "2"),
+    ):
         path = f"/v2/models/{name}" + (f"/versions/{version}" if version else "") + "/stats"
         until = counted if name == "counted" else None
         request = pb.ModelStatisticsRequest(name=name, version=version)
         yield f"statistics of {name} '{version}', gRPC", Unary(method="ModelStatistics", request=request, until=until)
         if name != "every":
             yield f"statistics of {name} '{version}', HTTP", Http(path=path)
+    yield (
+        "one waits too long",
+        Stream(requests=tuple(infer_request("hurried", text(words)) for words in ("slow 0.6", "a"))),
+    )
+    impatient = infer("hurried", text("a"), parameters={"timeout": 1000000})
+    yield "a longer timeout than the default", impatient
+
+    def failed(answer: Answer) -> bool:
+        found = answer.get("response", {}).get("model_stats", [{}])
+        return "count" in found[0].get("inference_stats", {}).get("fail", {})
+
+    request = pb.ModelStatisticsRequest(name="hurried")
+    yield "statistics of hurried", Unary(method="ModelStatistics", request=request, until=failed)
     for name, version in (("nope", ""), ("counted", "2"), ("counted", "x")):
         path = f"/v2/models/{name}" + (f"/versions/{version}" if version else "") + "/stats"
         request = pb.ModelStatisticsRequest(name=name, version=version)
@@ -106,18 +139,18 @@ def metrics() -> NamedCalls:
 
 
 def _metric_families(asked: Asked) -> Answer:
-    """The types of Triton's metrics and the labels of the model `counted` in each, with the counts of its load."""
-    text = Http(path="/metrics", metrics=True).answer(asked)["body"]["text"]
+    """The types of Triton's metrics and the labels of `counted` and `hurried` in each, with the counts of its load."""
+    lines = Http(path="/metrics", metrics=True).answer(asked)["body"]["text"].splitlines()
     types, series = {}, {}
-    for line in text.splitlines():
+    for line in lines:
         if line.startswith("# TYPE nv_"):
             _, _, name, kind = line.split()
             types[name] = kind
-        elif line.startswith("nv_") and 'model="counted"' in line:
+        elif line.startswith("nv_") and ('model="counted"' in line or 'model="hurried"' in line):
             labels, _, value = line.rpartition(" ")
             series[labels] = "some time" if "duration" in labels else float(value)
     host = {name for name in types if name.startswith(("nv_gpu", "nv_energy", "nv_pinned", "nv_cpu"))}
-    return {"types": {name: kind for name, kind in types.items() if name not in host}, "counted": series}
+    return {"types": {name: kind for name, kind in types.items() if name not in host}, "series": series}
 
 
 def settings() -> NamedCalls:

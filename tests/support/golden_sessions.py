@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import grpc
+from support.golden_access import FLAGS, access
 from support.golden_calls import Answer, Asked, NamedCalls, Target
 from support.golden_control import broken, cache, explicit, poll
 from support.golden_http import http, http_refusals
 from support.golden_inference import inference
-from support.golden_models import BROKEN, CACHED, CONTROLLED, POLLED, SERVED, GoldenModel
+from support.golden_models import BROKEN, CACHED, CONTROLLED, POLLED, RESTRICTED, SERVED, GoldenModel
 from support.golden_normal import normal
 from support.golden_reading import config, health, metadata, metrics, settings, statistics
 from support.golden_refusals import refusals
@@ -51,6 +52,7 @@ SESSIONS = {
         flags=("--model-control-mode=poll", "--repository-poll-secs=1"),
         families=lambda server: {"poll": poll},
     ),
+    "restricted": Session(models=RESTRICTED, flags=FLAGS, families=lambda server: {"access": access}),
     "cached": Session(
         models=CACHED, flags=("--cache-config=local,size=1048576",), families=lambda server: {"cache": cache}
     ),

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import numpy as np
-import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
+import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
@@ -24,6 +24,20 @@ class TritonPythonModel:
             ).__name__,
         }
 
+    def _called(self, model: str) -> str:
+        """What another model answers."""
+        numbers = pb_utils.Tensor("INPUT0", np.array([[1, 2, 3]], np.float32))
+        asked = pb_utils.InferenceRequest(
+            model_name=model, requested_output_names=["OUTPUT0"], inputs=[numbers], request_id="inner"
+        )
+        response = asked.exec()
+        if response.has_error():
+            error = response.error()
+            codes = ("INTERNAL", "NOT_FOUND", "INVALID_ARG", "UNAVAILABLE")
+            code = next((name for name in codes if getattr(pb_utils.TritonError, name) == error.code()), "another")
+            return f"{code}: {error.message()}"
+        return str(pb_utils.get_output_tensor_by_name(response, "OUTPUT0").as_numpy().tolist())
+
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]
 
@@ -40,6 +54,8 @@ class TritonPythonModel:
         if verb == "slow":
             time.sleep(float(rest))
         answer = words
+        if verb == "call":
+            answer = np.array([self._called(rest)], object).reshape(words.shape)
         if verb == "parameters":
             answer = np.array([json.dumps(json.loads(request.parameters()), sort_keys=True)], object).reshape(
                 words.shape

@@ -1,7 +1,7 @@
 """OUTPUT0 = INPUT0 + INPUT1, which counts as 100 where it is not given."""
 
 import numpy as np
-import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
+import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
