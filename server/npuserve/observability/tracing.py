@@ -105,6 +105,7 @@ class TraceSettings:
         parsed = {key: _parsed(key, values) for key, values in known.items()}
         if not parsed:
             return
+        self._check_file(model, parsed)
         if not model:
             cleared = {field: getattr(self._start, field) for field, value in parsed.values() if value is None}
             changed = {field: value for field, value in parsed.values() if value is not None}
@@ -115,6 +116,12 @@ class TraceSettings:
         self._rebuild(model or None)
         for watcher in self._watchers:
             watcher()
+
+    def _check_file(self, model: str, parsed: Mapping[str, tuple[str, object]]) -> None:
+        """Refuse to turn on traces that go nowhere. Raises ServeError (INVALID_ARGUMENT)."""
+        _, levels = parsed.get("trace_level", ("levels", self.setting(model).levels))
+        if levels and self._mode == "triton" and not self._file:
+            raise invalid("Attempting to set invalid trace setting :trace file name is not given")
 
     def _rebuild(self, only: str | None) -> None:
         for model, own in list(self._own.items()):
@@ -150,7 +157,7 @@ def _number(key: str, text: str) -> int:
     lowest, highest = _RANGES[key]
     value = int(match[1]) if len(match[1]) <= _MAX_DIGITS else highest + 1
     if value < -1 and key == "trace_count":
-        raise invalid(f"Unable to parse 'trace_count'. Expecting value >= -1, got:{value}")
+        raise invalid(f"Unable to parse 'trace_count'. Expecting value >= -1, got: {value}")
     if not lowest <= value <= highest:
         raise invalid(f"Unable to parse '{key}', value is out of range [ 0, {highest} ], got: {text}")
     if key == "trace_rate" and value == 0:

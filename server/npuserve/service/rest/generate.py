@@ -43,6 +43,8 @@ class GenerateHandler:
         except _ModelError as error:
             if not responses:
                 return HttpResponse(status=400, headers=(JSON,), body=error_body(str(error)))
+            # An error after a response is a second response.
+            responses.clear()
         body = generated(responses[0]) if len(responses) == 1 else error_body(_NOT_ONE)
         return HttpResponse(headers=(JSON,), body=body)
 
@@ -81,7 +83,8 @@ class GenerateHandler:
                 inputs.append(_spread(served.interface, served.interface.inputs[key], value))
             elif key == "parameters":
                 parameters.update(request_parameters(document)[0])
-            elif key != "id":
+            else:
+                # The id too, as in Triton, where a model may read it so.
                 parameters[key] = custom_parameter(key, value)
         return InferenceRequest(
             model=model,

@@ -55,7 +55,12 @@ class TraceHandler:
     async def settings(self, http: HttpRequest, model: str = "") -> HttpResponse:
         """Change what a POST names, of one model or of all, and return what is in force. Raises ServeError."""
         given = _trace_values(parse_json(http.body)) if http.method == "POST" else {}
-        self._service.update(model, given)
+        try:
+            self._service.update(model, given)
+        except ServeError as error:
+            # Triton leaves this blank out over HTTP, and has it over gRPC.
+            message = error.message.replace("Expecting value >= -1, got: ", "Expecting value >= -1, got:")
+            raise ServeError(error.status, message) from error
         values = self._settings.described(model)
         return json_response({key: value if key == "trace_level" else value[0] for key, value in values.items()})
 

@@ -16,7 +16,7 @@ SHAPE = "The schema can not convert input '{}' to tensor with proper shape"
 async def test_members_become_inputs_and_outputs_flat_members(rest: Rest) -> None:
     answer = await rest.post(GENERATE, {"TEXT": "hi", "id": "i"})
     assert answer.status == 200
-    assert answer.body == b'{"TEXT_OUT":"hi","id":"i","model_name":"gen","model_version":"1"}'
+    assert answer.body == b'{"TEXT_OUT":"hi","kept":1,"id":"i","model_name":"gen","model_version":"1"}'
 
 
 async def test_a_model_that_is_not_decoupled_generates_too(rest: Rest) -> None:
@@ -40,6 +40,17 @@ async def test_other_members_become_parameters(rest: Rest) -> None:
     await rest.post(GENERATE, {"TEXT": "hi", "x": 1, "y": "s", "z": 1.5, "parameters": {"b": True}})
     request = rest.registry.lookup("gen").executor.requests[-1]  # type: ignore[attr-defined]  # a CopyExecutor
     assert request.parameters == {"x": 1, "y": "s", "z": 1.5, "b": True}
+
+
+async def test_the_id_is_a_parameter_too(rest: Rest) -> None:
+    await rest.post(GENERATE, {"TEXT": "hi", "id": "i"})
+    request = rest.registry.lookup("gen").executor.requests[-1]  # type: ignore[attr-defined]  # a CopyExecutor
+    assert (request.id, request.parameters) == ("i", {"id": "i"})
+
+
+async def test_an_error_after_one_response_is_another_response(rest: Rest) -> None:
+    answer = await rest.post(GENERATE, {"TEXT": "hi", "N": 100})
+    assert (answer.status, answer.error) == (200, NOT_ONE)
 
 
 @pytest.mark.parametrize("count", [0, 2, 7])
