@@ -115,9 +115,9 @@ TEST_CASE("what two servers could read differently is refused") {
       {post("Transfer-Encoding: chunked\r\n", "10000000000000000\r\nabcd\r\n0\r\n\r\n"), 400},
       {post("Transfer-Encoding: chunked\r\n", "0\r\nno colon\r\n\r\n"), 400},
   };
-  for (const auto& [bytes, status] : table) {
-    CAPTURE(bytes);
-    CHECK(refused_with(bytes) == status);
+  for (const auto& row : table) {
+    CAPTURE(row.first);
+    CHECK(refused_with(row.first) == row.second);
   }
 }
 
@@ -138,9 +138,9 @@ TEST_CASE("what is no request of HTTP/1.1 or 1.0 is refused at once") {
       {"\r\n\r\n", 400},
       {post("Expect: 200-ok\r\nContent-Length: 1\r\n", "a"), 417},
   };
-  for (const auto& [bytes, status] : table) {
-    CAPTURE(bytes);
-    CHECK(refused_with(bytes) == status);
+  for (const auto& row : table) {
+    CAPTURE(row.first);
+    CHECK(refused_with(row.first) == row.second);
   }
 }
 
