@@ -67,11 +67,14 @@ class InferHandler:
             return DecodedInfer(request, all_binary=True)
         self._check_size(json_bytes)
         view = memoryview(body)
-        if json_bytes <= _LARGE_BYTES:
-            document = parse_json(view[:json_bytes])
-        else:
-            document = await asyncio.to_thread(parse_json, view[:json_bytes])
-        return self._decoder.decode(model, version, http, document, view[json_bytes:])
+
+        def decoded() -> DecodedInfer:
+            return self._decoder.decode(model, version, http, parse_json(view[:json_bytes]), view[json_bytes:])
+
+        # Shared memory is the loop's own; a request that names some has little JSON besides.
+        if json_bytes > _LARGE_BYTES and body.find(b"shared_memory_region", 0, json_bytes) < 0:
+            return await asyncio.to_thread(decoded)
+        return decoded()
 
     def _check_size(self, size: int) -> None:
         if size > self._max_input_bytes:
