@@ -125,6 +125,24 @@ async def test_pipelined_requests_are_answered_in_order_though_the_first_takes_l
         await writer.wait_closed()
 
 
+async def test_a_pipeline_longer_than_what_is_held_waits_in_the_socket_and_is_answered_whole() -> None:
+    requests = 20_000
+    may_answer = asyncio.Event()
+
+    async def handler(request: HttpRequest) -> HttpResponse:
+        await may_answer.wait()
+        return HttpResponse()
+
+    async with served(handler) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET * requests)
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        may_answer.set()
+        assert await reader.readexactly(requests * len(answer)) == answer * requests
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_large_body_and_a_large_answer_come_through_whole() -> None:
     body = bytes(range(256)) * 40_000
     async with served() as (_, port):
@@ -344,6 +362,7 @@ async def test_a_port_in_use_is_told_in_tritons_words() -> None:
 @pytest.mark.parametrize(
     "scenario",
     [
+        test_a_pipeline_longer_than_what_is_held_waits_in_the_socket_and_is_answered_whole,
         test_a_large_body_and_a_large_answer_come_through_whole,
         test_an_iterator_is_sent_in_chunks_and_waits_for_a_client_that_reads_slowly,
         test_a_client_that_goes_cancels_its_handler,
