@@ -1,5 +1,6 @@
 """Inference of any origin: finds the model, checks the request in Triton's order, runs it, shapes the response."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -52,17 +53,19 @@ class InferenceService:
         self._registry: ModelRegistry | None = None
         self._served: dict[tuple[str, int], ServedModel] = {}
         self._observer = observer
-        self.is_accepting = True
-
-    def stop_accepting(self) -> None:
-        """Let the streams that are open refuse what still comes over them."""
-        self.is_accepting = False
+        self.stopping = asyncio.Event()
+        """Set when the server stops: streams that are open refuse what still comes over them, and end."""
 
     def serve(self, registry: ModelRegistry) -> None:
         """Answer with the models of this registry from now on."""
         self._registry = registry
+        registry.watch(self._follow)
+
+    def _follow(self) -> None:
         # What is no longer ready must not be kept.
-        registry.watch(self._served.clear)
+        self._served.clear()
+        if self._registry is not None and self._registry.is_closing:
+            self.stopping.set()
 
     def find(self, name: str, version: str) -> ServedModel:
         """Return the version that a request means. Raises ServeError as `ModelRegistry.lookup`."""

@@ -48,18 +48,19 @@ class StreamRpc:
 
         Models that are not decoupled answer in the order of their requests; a decoupled one as its responses come.
         Closing the iterator cancels what is in flight. Raises ServeError if a message cannot be read, and, if the call
-        asks for it, with the first error of a model.
+        asks for it, with the first error of a model; UNAVAILABLE when the server stops and nothing is in flight.
         """
         stream = _Stream(self._inference, self._decoder, call, self._max_in_flight)
-        reader = asyncio.create_task(stream.read(requests))
+        tasks = [asyncio.create_task(stream.read(requests)), asyncio.create_task(stream.end_at_shutdown())]
         try:
             while (response := await stream.outbox.get()) is not None:
                 if isinstance(response, Exception):
                     raise response
                 yield response
         finally:
-            reader.cancel()
-            await asyncio.wait([reader])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 class _Stream:
@@ -77,6 +78,7 @@ class _Stream:
         self._room = asyncio.Semaphore(max_in_flight)
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_turn = _Turn(None)
+        self._is_read = False
 
     async def read(self, requests: AsyncIterator[ModelInferRequest]) -> None:
         """Take up every request, wait until all are answered; if cancelled, cancel them."""
@@ -85,6 +87,7 @@ class _Stream:
             async for request in requests:
                 self._take_up(request)
                 await self._room.acquire()
+            self._is_read = True
             if self._tasks:
                 await asyncio.wait(self._tasks)
             await self.outbox.put(None)
@@ -96,10 +99,18 @@ class _Stream:
             if self._tasks:
                 await asyncio.wait(self._tasks)
 
+    async def end_at_shutdown(self) -> None:
+        """End the stream when the server stops, as soon as nothing of it is in flight."""
+        await self._inference.stopping.wait()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if not self._is_read:
+            await self.outbox.put(ServeError(StatusCode.UNAVAILABLE, SHUTTING_DOWN))
+
     def _take_up(self, request: ModelInferRequest) -> None:
         """Start the request's task. The model is found at once: what it is decides whether the order counts."""
         try:
-            if not self._inference.is_accepting:
+            if self._inference.stopping.is_set():
                 raise ServeError(StatusCode.UNAVAILABLE, SHUTTING_DOWN)
             model = self._inference.find(request.model_name, request.model_version)
         except ServeError as error:

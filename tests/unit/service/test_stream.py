@@ -286,10 +286,23 @@ async def test_open_streams_are_told_that_the_server_stops(scripted: Scripted) -
     async def requests() -> AsyncIterator[Any]:
         yield asked("a")
         await until(lambda: plain.running == 1)
-        scripted[0].stop_accepting()
+        scripted[0].stopping.set()
         yield asked("b")
         gate.set()
 
     accepted, refused = await said(stream(scripted, requests()))
     assert values([accepted]) == [("a", [1.0], True)]
     assert (refused.error_message, refused.infer_response.id) == (SHUTTING_DOWN, "b")
+
+
+async def test_a_stream_without_requests_in_flight_ends_when_the_server_stops(scripted: Scripted) -> None:
+    async def idle() -> AsyncIterator[Any]:
+        yield asked("a")
+        await asyncio.Event().wait()
+
+    responses = stream(scripted, idle())
+    assert values([await anext(responses)]) == [("a", [1.0], True)]
+    scripted[0].stopping.set()
+    with pytest.raises(ServeError, match=SHUTTING_DOWN) as caught:
+        await anext(responses)
+    assert caught.value.status is StatusCode.UNAVAILABLE
