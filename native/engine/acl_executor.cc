@@ -82,15 +82,15 @@ core::Status AclExecutor::wait(size_t slot) noexcept {
   return guarded([&] { slots_[slot].done.synchronize(); });
 }
 
-StagesBeforeEnd AclExecutor::stages_before_end(size_t slot) noexcept {
+std::optional<StagesBeforeEnd> AclExecutor::stages_before_end(size_t slot) noexcept {
   const AclSlot& ended = slots_[slot];
-  if (!ended.stages) return {};
+  if (!ended.stages) return std::nullopt;
   StagesBeforeEnd before;
   const core::Status told = guarded([&] {
     before.h2d_end_ns = acl::Event::elapsed_ns(ended.stages->inputs_copied, ended.done);
     before.execute_end_ns = acl::Event::elapsed_ns(ended.stages->executed, ended.done);
   });
-  return told.ok() ? before : StagesBeforeEnd{};
+  return told.ok() ? std::optional(before) : std::nullopt;
 }
 
 core::Status AclExecutor::settle() noexcept {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,7 @@ class AclExecutor final : public Executor {
   core::Status attach() noexcept override;
   core::Status launch(size_t slot, size_t gear) noexcept override;
   core::Status wait(size_t slot) noexcept override;
-  StagesBeforeEnd stages_before_end(size_t slot) noexcept override;
+  std::optional<StagesBeforeEnd> stages_before_end(size_t slot) noexcept override;
   core::Status settle() noexcept override;
 
  private:

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,7 +18,7 @@ struct SlotBuffers {
   std::vector<std::span<const std::byte>> outputs;
 };
 
-// How long before the end of a batch its inputs were on the device and the model had run; 0 where nobody can tell.
+// How long before the end of a batch its inputs were on the device and the model had run.
 struct StagesBeforeEnd {
   int64_t h2d_end_ns = 0;
   int64_t execute_end_ns = 0;
@@ -54,9 +55,9 @@ class Executor {
   // so far: the driver does not say which. Batches are waited for in the order of their launches.
   virtual core::Status wait(size_t slot) noexcept = 0;
 
-  // Of the slot's last batch. REQUIRES: wait() has returned OK, and nothing was launched in the slot since. Called by
-  // who waits.
-  virtual StagesBeforeEnd stages_before_end(size_t /*slot*/) noexcept { return {}; }
+  // Of the slot's last batch; none where the device does not tell. REQUIRES: wait() has returned OK, and nothing was
+  // launched in the slot since. Called by who waits.
+  virtual std::optional<StagesBeforeEnd> stages_before_end(size_t /*slot*/) noexcept { return std::nullopt; }
 
   // Blocks until nothing that was launched is running. A failure means the same as wait()'s.
   virtual core::Status settle() noexcept = 0;

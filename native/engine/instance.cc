@@ -172,20 +172,18 @@ core::Status Instance::deliver(const Flight& flight, const core::Request& reques
 // Without the arrival, which is each request's own.
 core::Timing Instance::timing_of(const Flight& flight) const {
   const BatchTiming& timing = flight.timing;
-  StagesBeforeEnd before;
+  std::optional<StagesBeforeEnd> before;
   if (flight.status.ok()) before = executor_->stages_before_end(flight.batch.slot);
   // The device's clock is not the host's, so the order is seen to.
-  const auto instant = [&](int64_t before_ns) {
-    return before_ns == 0 ? 0 : std::max(timing.gathered_ns, timing.ended_ns - before_ns);
-  };
+  const auto instant = [&](int64_t before_ns) { return std::max(timing.gathered_ns, timing.ended_ns - before_ns); };
   return {.batch_id = flight.batch.id,
           .gear = flight.gear,
           .batch_rows = flight.batch.rows(),
           .arrival_ns = 0,
           .start_ns = timing.start_ns,
           .gathered_ns = timing.gathered_ns,
-          .h2d_end_ns = instant(before.h2d_end_ns),
-          .execute_end_ns = instant(before.execute_end_ns),
+          .h2d_end_ns = before ? instant(before->h2d_end_ns) : 0,
+          .execute_end_ns = before ? instant(before->execute_end_ns) : 0,
           .d2h_end_ns = timing.ended_ns,
           .scattered_ns = timing.answered_ns};
 }
