@@ -6,6 +6,7 @@ that uses it. The receiver works in the block; when nothing refers to it there a
 the sender may use the block again. Nothing has a name, so nothing is left behind when a process dies.
 """
 
+import array
 import io
 import mmap
 import os
@@ -31,6 +32,7 @@ IDLE_BLOCKS = 4
 MOST_DESCRIPTORS = 64
 
 _ALIGNMENT = 64
+_ANCILLARY_BYTES = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
 _HEADER = struct.Struct("<II")  # bytes of the pickled part, bytes of the inline part
 
 
@@ -173,15 +175,20 @@ def offsets(sizes: Sequence[int]) -> tuple[list[int], int]:
     return starts, end
 
 
-def receive(connection: socket.socket, channel: Channel) -> list[Message] | None:
+def receive(connection: socket.socket, channel: Channel, flags: int = 0) -> list[Message] | None:
     """Receive once and return the messages that became complete; None if the other side is gone.
 
-    Raises BlockingIOError if nothing is there and the socket does not block, ChannelError.
+    Raises BlockingIOError if nothing is there and the socket or the flags (MSG_DONTWAIT) do not block, ChannelError.
     """
     try:
-        received, descriptors, _, _ = socket.recv_fds(connection, 1 << 18, MOST_DESCRIPTORS)
+        # Not socket.recv_fds, which takes flags and does not use them.
+        received, ancillary, _, _ = connection.recvmsg(1 << 18, _ANCILLARY_BYTES, flags)
     except ConnectionError:
         return None
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content)
     return channel.feed(received, descriptors) if received else None
 
 

@@ -259,6 +259,8 @@ class InferenceResponseSender:
 
     def is_cancelled(self) -> bool:
         """Say whether nobody waits for the responses any more."""
+        if not self._is_cancelled:
+            link().look()
         return self._is_cancelled
 
     def close(self) -> None:

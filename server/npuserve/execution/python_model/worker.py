@@ -50,7 +50,7 @@ class Worker:
         self._link.handle("cancel", self._cancel)
         self._link.start()
         while True:
-            message = self._link.work.get()
+            message = self._link.next_work()
             value: Any = message.value
             if message.kind == "execute":
                 self._execute(value, message)
