@@ -1,5 +1,6 @@
 """The client's side: text to token ids, a call with the stock Triton client, logits to labels and entities."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +8,10 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import tritonclient.grpc as triton
 from corpora import SENTIMENTS
-from scoring import Span, spans
+from scoring import Logits, Span, softmax, spans
 from tokens import Encoded, TextEncoder, padded, word_tags
-
-Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,16 @@ class Entities:
         return ", ".join(named) or "-"
 
 
+@dataclass(frozen=True, slots=True)
+class TextAnswer:
+    """What an ensemble made of a text: a label, or its entities as text and kind, and how long the call took."""
+
+    found: tuple[str, ...]
+    latency_ms: float
+
+
 class DemoClient:
-    """Calls the two demo models; one call at a time. A context manager."""
+    """Calls the demo's models, with token ids or with text; one call at a time. A context manager."""
 
     def __init__(self, url: str, tokens: TextEncoder, tags: Sequence[str]) -> None:
         self._client = triton.InferenceServerClient(url)
@@ -69,10 +75,28 @@ class DemoClient:
         inside = [best[encoded.word_starts[word]] for span in found for word in range(span.start, span.end)]
         return Entities(tuple(words), tuple(found), float(min(inside, default=1.0)), latency_ms)
 
+    def classify_on_server(self, text: str) -> TextAnswer:
+        """Return the sentiment of a text that the server tokenizes. Raises InferenceServerException."""
+        result, latency_ms = self._call_text("sentiment_text", text)
+        return TextAnswer((result.as_numpy("label")[0, 0].decode(),), latency_ms)
+
+    def tag_on_server(self, text: str) -> TextAnswer:
+        """Return the entities of a text that the server cuts into words. Raises InferenceServerException."""
+        result, latency_ms = self._call_text("ner_text", text)
+        entities = json.loads(result.as_numpy("entities")[0, 0])
+        return TextAnswer(tuple(f"{entity['text']} [{entity['kind']}]" for entity in entities), latency_ms)
+
     def executions(self, model: str) -> tuple[int, int]:
         """Return how many requests and how many executions the server counts for a model."""
         counted = self._client.get_inference_statistics(model).model_stats[0]
         return counted.inference_count, counted.execution_count
+
+    def _call_text(self, model: str, text: str) -> tuple[triton.InferResult, float]:
+        tensor = triton.InferInput("text", [1, 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([[text.encode()]], dtype=object))
+        started = time.perf_counter()
+        result = self._client.infer(model, [tensor])
+        return result, (time.perf_counter() - started) * 1e3
 
     def _call(self, model: str, sentence: Encoded) -> tuple[Logits, float]:
         started = time.perf_counter()
@@ -90,10 +114,3 @@ def request_inputs(sentences: Sequence[Encoded]) -> list[triton.InferInput]:
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
     return inputs
-
-
-def softmax(logits: Logits) -> Logits:
-    """Return probabilities over the last axis."""
-    shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    share: Logits = shifted / shifted.sum(-1, keepdims=True)
-    return share

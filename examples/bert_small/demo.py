@@ -20,11 +20,12 @@ from client import DemoClient, Entities, Label
 from commands import CommandError
 from convert import Compilation, ConvertError, build_repository
 from corpora import MissingPackageError, TaggedSentence, ner_corpus, sentiment_corpus
-from export import ExportError
+from export import ExportError, labels_of
 from models import unpack_encoder
 from progress import track
 from scoring import accuracy, entity_f1, spans
 from serving import Server, ServerError
+from text_models import text_model, write_text_model
 from tokens import TextEncoder, split_words
 from tritonclient.utils import InferenceServerException
 
@@ -121,6 +122,33 @@ def print_statistics(client: DemoClient, answers: Sequence[Answer], seconds: flo
         print(f"  server      {model}: {requests} rows in {executions} executions")
 
 
+def ask_with_text(client: DemoClient, answers: Sequence[Answer]) -> list[tuple[bool, float]]:
+    """Ask the ensembles the same, with text: the server tokenizes. Return whether each agrees, and its milliseconds."""
+    compared: list[tuple[bool, float]] = []
+    for answer in track(answers, "asking with text"):
+        text = answer.question.text
+        if answer.sentiment is not None:
+            label = client.classify_on_server(text)
+            compared.append((label.found == (answer.sentiment.name,), label.latency_ms))
+        if answer.entities is not None:
+            # The client knows the corpus's words; the server cuts them itself, so it is asked about those it would cut.
+            told = client.tag(split_words(text))
+            expected = tuple(f"{' '.join(told.words[span.start : span.end])} [{span.kind}]" for span in told.spans)
+            entities = client.tag_on_server(text)
+            compared.append((entities.found == expected, entities.latency_ms))
+    return compared
+
+
+def print_text_statistics(compared: Sequence[tuple[bool, float]]) -> None:
+    """Print how the ensembles' answers compare with those to token ids."""
+    latencies = [latency_ms for _, latency_ms in compared]
+    same = sum(agrees for agrees, _ in compared)
+    print(
+        f"  text in     {same} of {len(compared)} answers of the ensembles, which tokenize on the server, agree; "
+        f"p50 {statistics.median(latencies):.2f} ms"
+    )
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Build what is missing, serve it, ask, print, stop."""
     started = time.monotonic()
@@ -128,9 +156,11 @@ def run(arguments: argparse.Namespace) -> None:
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     build_repository(work, work / "repository", ("sentiment", "ner"), Compilation())
-    tokens = TextEncoder(unpack_encoder(work))
-    with Server(work / "repository", work / "server.log") as server:
-        server.wait_ready(models=2)
+    encoder = unpack_encoder(work)
+    write_text_models(work, encoder)
+    tokens = TextEncoder(encoder)
+    with Server([work / "repository", work / "text_repository"], work / "server.log") as server:
+        server.wait_ready(models=8)
         with DemoClient(server.url, tokens, ner_corpus().tags) as client:
             asked = time.monotonic()
             if own:
@@ -142,8 +172,21 @@ def run(arguments: argparse.Namespace) -> None:
             seconds = time.monotonic() - asked
             print_answers(answers)
             print_statistics(client, answers, seconds)
+            print_text_statistics(ask_with_text(client, answers))
         server.stop()
     print(f"  server      stopped by SIGTERM, exit code 0; {time.monotonic() - started:.1f} s in all")
+
+
+def write_text_models(work: Path, encoder: Path) -> None:
+    """Put the models of text into a repository of their own, beside that of their encoders."""
+    for name in ("sentiment", "ner"):
+        write_text_model(
+            work / "text_repository",
+            text_model(name, len(labels_of(name))),
+            tokenizer=encoder / "tokenizer.json",
+            labels=work / "repository" / name / "labels.txt",
+            max_batch_size=max(Compilation().batches),
+        )
 
 
 def own_sentences(arguments: argparse.Namespace) -> list[Question]:

@@ -1,7 +1,12 @@
-"""Scores of the two tasks: accuracy and macro-F1 of labels, strict span F1 of entities."""
+"""Scores of the two tasks: accuracy and macro-F1 of labels, strict span F1 of entities; logits to probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +73,10 @@ def f1(*, correct: int, expected: int, predicted: int) -> F1:
     recall = correct / expected if expected else 0.0
     both = precision + recall
     return F1(precision, recall, 2 * precision * recall / both if both else 0.0)
+
+
+def softmax(logits: Logits) -> Logits:
+    """Return probabilities over the last axis."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    share: Logits = shifted / shifted.sum(-1, keepdims=True)
+    return share

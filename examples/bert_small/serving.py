@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,14 +24,16 @@ class ServerError(RuntimeError):
 
 
 class Server:
-    """A running server on a free port of this machine; its output goes to `log`."""
+    """A running server of some repositories on a free port of this machine; its output goes to `log`."""
 
-    def __init__(self, repository: Path, log: Path) -> None:
+    def __init__(self, repositories: Sequence[Path], log: Path) -> None:
         self._log = log
         self.url = f"127.0.0.1:{free_port()}"
         port = self.url.rpartition(":")[2]
-        command = [*npuserve(), "serve", "--model-repository", str(repository), "--grpc-address", "127.0.0.1"]
+        command = [*npuserve(), "serve", "--grpc-address", "127.0.0.1"]
         command += ["--grpc-port", port, "--allow-http=false", "--allow-metrics=false"]
+        for repository in repositories:
+            command += ["--model-repository", str(repository)]
         with log.open("w") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 

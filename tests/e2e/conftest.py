@@ -47,7 +47,7 @@ def server_url(precision: str, example_command: Callable[..., subprocess.Complet
         "convert.py", "--work", str(WORK), "--repository", str(repository), "--precision", precision
     )
     assert built.returncode == 0, built.stderr
-    with Server(repository, WORK / f"server_{precision}.log") as server:
+    with Server([repository], WORK / f"server_{precision}.log") as server:
         server.wait_ready(models=2)
         yield server.url
         server.stop()

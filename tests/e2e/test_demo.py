@@ -15,6 +15,7 @@ def test_the_demo_answers_held_out_sentences_and_stops_its_server(example_comman
     assert len(re.findall(r"^\d+ entit(?:y|ies) ", done.stdout, re.M)) == 4
     assert re.search(r"latency +p50 \d+\.\d\d ms, p99 \d+\.\d\d ms", done.stdout)
     assert "sentiment: 4 rows in 4 executions" in done.stdout
+    assert "text in     8 of 8 answers of the ensembles, which tokenize on the server, agree" in done.stdout
     assert "stopped by SIGTERM, exit code 0" in done.stdout
     assert "asking sentiment" in done.stderr
 
