@@ -67,7 +67,7 @@ class Sessions:
             return run_session(session, "npuserve", target, lambda family, name: True, lambda name: None)
 
 
-@pytest.mark.parametrize(("session", "family", "name"), _all_calls())
+@pytest.mark.parametrize(("session", "family", "name"), list(_all_calls()))
 def test_the_answer_is_tritons(answers: Sessions, session: str, family: str, name: str) -> None:
     answer = answers.of(session)[family][name]
     if name in PEER_DIES.get(family, ()):
@@ -77,7 +77,7 @@ def test_the_answer_is_tritons(answers: Sessions, session: str, family: str, nam
     assert answer == expected(family, name, golden(family)[name])
 
 
-@pytest.mark.parametrize("session", SESSIONS)
+@pytest.mark.parametrize("session", list(SESSIONS))
 def test_golden_answers_are_of_the_calls_that_are_made(session: str) -> None:
     for family in family_names(session):
         made = set(call_names(session, family)) - set(PEER_DIES.get(family, ()))

@@ -82,14 +82,15 @@ def _registration() -> NamedCalls:
     yield "offset beyond the object", _register("x", 4096, SIZE)
     yield "size 0", _register("x", 0)
     yield "offset of no page", _register("x", 100, 100)
-    for body in (
-        {},
-        {"key": f"{KEY}_x"},
-        {"byte_size": 5},
-        {"key": 5, "byte_size": 5},
-        {"key": f"{KEY}_x", "byte_size": "x"},
-    ):
-        yield f"HTTP body with {sorted(body)}", _http_register("x", **body)
+    bodies: dict[str, dict[str, Any]] = {
+        "nothing": {},
+        "no size": {"key": f"{KEY}_x"},
+        "no key": {"byte_size": 5},
+        "a number as key": {"key": 5, "byte_size": 5},
+        "text as size": {"key": f"{KEY}_x", "byte_size": "x"},
+    }
+    for name, body in bodies.items():
+        yield f"HTTP body with {name}", _http_register("x", **body)
     yield (
         "HTTP without a region",
         Http(method="POST", path=f"{_ROOT}/register", body={"key": f"{KEY}_x", "byte_size": 5}),
