@@ -80,6 +80,8 @@ def _complete_scheduling(config: ModelConfig) -> None:
     elif scheduling == "sequence_batching":
         sequence = config.sequence_batching
         sequence.max_sequence_idle_microseconds = sequence.max_sequence_idle_microseconds or SEQUENCE_IDLE_US
+        if sequence.HasField("oldest") and not sequence.oldest.preferred_batch_size and config.max_batch_size > 0:
+            sequence.oldest.preferred_batch_size.append(config.max_batch_size)
 
 
 def _complete_optimization(config: ModelConfig) -> None:

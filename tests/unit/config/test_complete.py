@@ -130,6 +130,11 @@ def test_a_sequence_batcher_gets_its_idle_time() -> None:
     assert complete("sequence_batching { }", bert()).sequence_batching.max_sequence_idle_microseconds == 1_000_000
 
 
+def test_the_oldest_sequences_are_batched_as_far_as_the_model_can() -> None:
+    batching = complete("max_batch_size: 4 sequence_batching { oldest { max_candidate_sequences: 8 } }", bert())
+    assert list(batching.sequence_batching.oldest.preferred_batch_size) == [4]
+
+
 def test_dynamic_batching_without_batches_prefers_nothing() -> None:
     config = complete("dynamic_batching { }" + BERT_TENSORS, bert())
     assert not config.dynamic_batching.preferred_batch_size
