@@ -22,7 +22,7 @@ class TritonPythonModel:
         total = int(first("INPUT0")) + (0 if start else self._sums.get(identifier, -1000))
         self._sums[identifier] = total
         outputs = [
-            pb_utils.Tensor("OUTPUT0", np.array([[total, start, end, ready]], np.int32)),
+            pb_utils.Tensor("OUTPUT0", np.array([[total, start, end, ready]], np.int64).astype(np.int32)),
             pb_utils.Tensor("OUTPUT1", np.array([[identifier]], object)),
         ]
         return pb_utils.InferenceResponse(output_tensors=outputs)
