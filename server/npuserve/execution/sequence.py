@@ -6,7 +6,7 @@ too long; a sequence that finds no slot waits. Of the sequences that an instance
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
@@ -102,8 +102,14 @@ class SequenceExecutor:
     async def stream(self, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
         """Run one request in its turn and yield what it is answered; see Executor.stream."""
         async with self._turn(request) as (sequence, executor, prepared):
-            async for result in executor.stream(prepared):
-                yield self._keep_state(sequence, result)
+            results = executor.stream(prepared)
+            try:
+                async for result in results:
+                    yield self._keep_state(sequence, result)
+            finally:
+                # The turn is the next request's only when this one no longer runs.
+                if isinstance(results, AsyncGenerator):
+                    await results.aclose()
 
     def statistics(self) -> ModelStatistics:
         """Return the sum of the instances' counters."""
@@ -112,9 +118,11 @@ class SequenceExecutor:
     async def close(self) -> None:
         """Refuse new requests, answer the accepted ones, close the instances. Idempotent."""
         self._closing = True
-        await self._none_open.wait()
         for sequence in list(self._sequences.values()):
-            self._end(sequence)
+            # No request of it will come, and another's may wait for its slot.
+            if sequence.open_requests == 0:
+                self._end(sequence)
+        await self._none_open.wait()
         await asyncio.gather(*(instance.executor.close() for instance in self._instances))
 
     @asynccontextmanager
@@ -123,9 +131,9 @@ class SequenceExecutor:
         starts, ends = bool(request.parameters.get("sequence_start")), bool(request.parameters.get("sequence_end"))
         sequence = self._sequence_of(request, starts=starts)
         with self._holding(sequence):
-            if ends and self._sequences.get(sequence.correlation_id) is sequence:
+            if ends:
                 # A START that follows begins another sequence, though this one may still have requests to run.
-                del self._sequences[sequence.correlation_id]
+                self._forget(sequence)
             async with sequence.turn:
                 instance = await asyncio.shield(sequence.instance)
                 if sequence.given_up:
@@ -168,7 +176,7 @@ class SequenceExecutor:
         except (asyncio.CancelledError, GeneratorExit):
             # Who gives up one request of a sequence gives up those behind it.
             sequence.given_up = True
-            self._sequences.pop(sequence.correlation_id, None)
+            self._forget(sequence)
             raise
         finally:
             self._count(sequence, -1)
@@ -187,7 +195,7 @@ class SequenceExecutor:
             self._none_open.set()
 
     def _settle(self, sequence: _Sequence) -> None:
-        if self._sequences.get(sequence.correlation_id) is not sequence:
+        if self._closing or self._sequences.get(sequence.correlation_id) is not sequence:
             self._end(sequence)
         else:
             loop = asyncio.get_running_loop()
@@ -196,13 +204,17 @@ class SequenceExecutor:
     def _end(self, sequence: _Sequence) -> None:
         if sequence.idle_timer is not None:
             sequence.idle_timer.cancel()
-        if self._sequences.get(sequence.correlation_id) is sequence:
-            del self._sequences[sequence.correlation_id]
+        self._forget(sequence)
         if sequence.instance.done():
             sequence.instance.result().free_slots += 1
             self._assign_slots()
         else:
             self._backlog.remove(sequence)
+
+    def _forget(self, sequence: _Sequence) -> None:
+        """Let no further request be of the sequence; another one may bear its correlation id already."""
+        if self._sequences.get(sequence.correlation_id) is sequence:
+            del self._sequences[sequence.correlation_id]
 
     def _assign_slots(self) -> None:
         """Give free slots to the sequences that wait longest, each on the instance that has the most."""
@@ -228,8 +240,14 @@ class SequenceExecutor:
         instance = sequence.instance.result()
         known = [spec.name for spec in instance.executor.signature.inputs if spec.name in by_name]
         rest = [name for name in by_name if name not in known]
-        outputs = request.outputs and (*request.outputs, *(state.output_name for state in self._options.states))
-        return replace(request, inputs=[by_name[name] for name in (*known, *rest)], outputs=outputs)
+        kept = {state.output_name: None for state in self._options.states}
+        return replace(
+            request,
+            inputs=[by_name[name] for name in (*known, *rest)],
+            outputs=request.outputs and tuple(dict.fromkeys((*request.outputs, *kept))),
+            # What is written elsewhere could not be kept.
+            destinations={name: place for name, place in request.destinations.items() if name not in kept},
+        )
 
     def _initial(self, state: StateSpec) -> Tensor:
         content = self._initial_files[state.initial_file] if state.initial_file else None
@@ -241,5 +259,6 @@ class SequenceExecutor:
         served = {spec.name for spec in self._signature.outputs}
         for tensor in result.outputs:
             if (state := by_output.get(tensor.name)) is not None:
-                sequence.state[state.input_name] = replace(tensor, name=state.input_name)
+                # A copy: the tensor may be one row of a batch that would all be kept with it.
+                sequence.state[state.input_name] = replace(tensor, name=state.input_name, data=bytes(tensor.data))
         return replace(result, outputs=[tensor for tensor in result.outputs if tensor.name in served])

@@ -1,7 +1,8 @@
 """Sequences on instances that note what they are asked and answer when they are told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,8 @@ class Adder:
         self.may_answer.set()
         self.running = self.most_running = 0
         self.closed = False
+        self.asked = ExecuteRequest(inputs=[])
+        self.sums: list[bytearray] = []
 
     @property
     def signature(self) -> ModelSignature:
@@ -56,6 +59,7 @@ class Adder:
         return None
 
     async def execute(self, request: ExecuteRequest) -> ExecuteResult:
+        self.asked = request
         self.noted.append(tuple(value_of(request.inputs, name) for name in ("ID", "X", "START", "END")))  # type: ignore[arg-type]
         self.running += 1
         self.most_running = max(self.running, self.most_running)
@@ -65,7 +69,9 @@ class Adder:
             self.running -= 1
         given = [tensor for tensor in request.inputs if tensor.name == "SUM_IN"]
         total = value_of(request.inputs, "X") + (value_of(given, "SUM_IN") if given else 0)
-        return ExecuteResult(outputs=[number("Y", total), number("SUM", total)])
+        self.sums.append(bytearray(np.int64(total).tobytes()))
+        kept = Tensor("SUM", Dtype.INT64, (1, 1), memoryview(self.sums[-1]))
+        return ExecuteResult(outputs=[number("Y", total), kept])
 
     def stream(self, request: ExecuteRequest) -> AsyncIterator[ExecuteResult]:
         return single_result(self, request)
@@ -75,6 +81,19 @@ class Adder:
 
     async def close(self) -> None:
         self.closed = True
+
+
+class Streaming(Adder):
+    """Answers a stream of results without end, and notes whether it was closed."""
+
+    ended = False
+
+    async def stream(self, request: ExecuteRequest) -> AsyncGenerator[ExecuteResult]:
+        try:
+            while True:
+                yield await self.execute(request)
+        finally:
+            self.ended = True
 
 
 def sequences(
@@ -244,3 +263,69 @@ async def test_closing_answers_what_was_accepted_and_refuses_the_rest() -> None:
     await closing
     assert adder.closed
     assert executor.active_sequences == 0
+
+
+async def test_a_sequence_that_is_given_up_leaves_its_successor_of_the_same_id_alone() -> None:
+    adder = Adder()
+    adder.may_answer.clear()
+    executor = sequences(adder)
+    ending = asyncio.create_task(executor.execute(step(7, 1, start=True, end=True)))
+    await until(lambda: adder.running == 1)
+    successor = asyncio.create_task(answered(executor, step(7, 10, start=True)))
+    await until(lambda: adder.running == 2)
+    ending.cancel()
+    await asyncio.wait([ending])
+    adder.may_answer.set()
+    assert await successor == 10
+    assert await answered(executor, step(7, 5, end=True)) == 15
+
+
+async def test_closing_does_not_wait_for_an_idle_sequence_whose_slot_another_needs() -> None:
+    executor = sequences(Adder(), rows=1, idle_us=HOUR_US)
+    await executor.execute(step(1, 1, start=True))
+    waiting = asyncio.create_task(answered(executor, step(2, 5, start=True)))
+    await until(lambda: "waiting=1" in repr(executor))
+    await asyncio.wait_for(executor.close(), 10)
+    assert await waiting == 5
+
+
+async def test_closing_gives_the_slot_of_a_sequence_that_becomes_idle_to_one_that_waits() -> None:
+    adder = Adder()
+    adder.may_answer.clear()
+    executor = sequences(adder, rows=1, idle_us=HOUR_US)
+    running = asyncio.create_task(answered(executor, step(1, 1, start=True)))
+    waiting = asyncio.create_task(answered(executor, step(2, 5, start=True)))
+    await until(lambda: adder.running)
+    closing = asyncio.create_task(executor.close())
+    await asyncio.sleep(0)
+    adder.may_answer.set()
+    await asyncio.wait_for(closing, 10)
+    assert (await running, await waiting) == (1, 5)
+
+
+async def test_a_state_that_the_client_also_wants_in_its_memory_is_still_kept() -> None:
+    adder = Adder()
+    executor = sequences(adder)
+    memory = memoryview(bytearray(8))
+    begin = replace(step(7, 1, start=True), outputs=("SUM",), destinations={"SUM": memory})
+    await executor.execute(begin)
+    assert adder.asked.destinations == {}
+    assert adder.asked.outputs == ("SUM",)
+
+
+async def test_a_state_does_not_change_with_the_memory_it_came_from() -> None:
+    adder = Adder()
+    executor = sequences(adder)
+    await executor.execute(step(7, 1, start=True))
+    adder.sums[0][:] = bytes(8)
+    assert await answered(executor, step(7, 2)) == 3
+
+
+async def test_the_next_request_waits_until_a_stream_that_was_given_up_has_ended() -> None:
+    adder = Streaming()
+    executor = sequences(adder)
+    stream = executor.stream(step(7, 1, start=True))
+    await anext(stream)
+    assert isinstance(stream, AsyncGenerator)
+    await stream.aclose()
+    assert adder.ended
