@@ -45,13 +45,13 @@ def _http_control(name: str, verb: str, body: Any = b"") -> Http:
     return Http(method="POST", path=f"/v2/repository/models/{name}/{verb}", body=body)
 
 
-def _state(name: str, state: str, reason: str = "") -> Callable[[Answer], bool]:
-    """Whether every version of the model is in that state in an index."""
+def _unloaded(*names: str) -> Callable[[Answer], bool]:
+    """Whether every version of the models is unloaded in an index."""
 
     def holds(answer: Answer) -> bool:
-        entries = [entry for entry in answer["response"].get("models", []) if entry["name"] == name]
-        return bool(entries) and all(
-            entry.get("state") == state and reason in entry.get("reason", "") for entry in entries
+        entries = [entry for entry in answer["response"].get("models", []) if entry["name"] in names]
+        return {entry["name"] for entry in entries} == set(names) and all(
+            (entry.get("state"), entry.get("reason")) == ("UNAVAILABLE", "unloaded") for entry in entries
         )
 
     return holds
@@ -154,7 +154,7 @@ class TritonPythonModel:
 
 def _unloading() -> NamedCalls:
     yield "unload", _unload("second")
-    yield "index after unload", _index(until=_state("second", "UNAVAILABLE", "unloaded"))
+    yield "index after unload", _index(until=_unloaded("second"))
     yield "infer with what was unloaded", _two("second")
     yield "infer with a version of what was unloaded", _two("second", version="2")
     yield "metadata of what was unloaded", _unary("ModelMetadata", pb.ModelMetadataRequest(name="second"))
@@ -167,7 +167,7 @@ def _unloading() -> NamedCalls:
     yield "load after unload", _load("second")
     yield "infer after that", _two("second")
     yield "unload over HTTP", _http_control("second", "unload")
-    yield "index after unload over HTTP", _index(until=_state("second", "UNAVAILABLE", "unloaded"))
+    yield "index after unload over HTTP", _index(until=_unloaded("second"))
 
 
 def _ensemble() -> NamedCalls:
@@ -175,12 +175,12 @@ def _ensemble() -> NamedCalls:
     yield "infer with the ensemble", _two("chain")
     yield "index with the ensemble", _index(ready=True)
     yield "unload of its step", _unload("step")
-    yield "index without the step", _index(until=_state("chain", "UNAVAILABLE", "unloaded"))
+    yield "index without the step", _index(until=_unloaded("chain", "step"))
     yield "infer with the ensemble then", _two("chain")
     yield "load of the ensemble again", _load("chain")
     yield "infer with the ensemble again", _two("chain")
     yield "unload with dependents", _unload("chain", unload_dependents=True)
-    yield "index without both", _index(until=_state("step", "UNAVAILABLE", "unloaded"))
+    yield "index without both", _index(until=_unloaded("chain", "step"))
 
 
 def broken() -> NamedCalls:
