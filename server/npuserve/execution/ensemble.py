@@ -173,15 +173,14 @@ class EnsembleExecutor:
     def _result(
         self, request: ExecuteRequest, plan: EnsemblePlan, values: Mapping[str, Tensor | None]
     ) -> ExecuteResult:
-        outputs: list[Tensor] = []
-        for spec in self._signature.outputs:
-            if spec.name not in plan.outputs:
-                continue
-            tensor = values.get(spec.name)
-            if tensor is None:
-                raise unset_output(plan.name)
-            shape = plan.layout.shape_of(spec.name, tensor.shape)
-            outputs.append(Tensor(spec.name, tensor.dtype, shape, tensor.data))
+        if any(values.get(name) is None for name in plan.outputs):
+            raise unset_output(plan.name)
+        # In the order in which the steps made them, as Triton.
+        outputs = [
+            Tensor(name, tensor.dtype, plan.layout.shape_of(name, tensor.shape), tensor.data)
+            for name, tensor in values.items()
+            if name in plan.outputs and tensor is not None
+        ]
         given = request.parameters
         return ExecuteResult(
             outputs=outputs, parameters={name: given.get(name, value) for name, value in _SEQUENCE.items()}

@@ -179,7 +179,7 @@ async def test_only_the_steps_that_the_asked_outputs_need_run(models: Models) ->
     assert [each.name for each in result.outputs] == ["P"]
     assert [call.model for call in models.calls] == ["copy", "other"]
     both = await executor.execute(ExecuteRequest(inputs=[rows(1)]))
-    assert [each.name for each in both.outputs] == ["O", "P"]
+    assert [each.name for each in both.outputs] == ["P", "O"]
 
 
 async def test_an_input_may_go_straight_to_an_output(models: Models) -> None:
