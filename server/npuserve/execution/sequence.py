@@ -223,6 +223,9 @@ class SequenceExecutor:
             if instance.free_slots == 0:
                 return
             instance.free_slots -= 1
+            # Behind the others: of equally free ones the next is another.
+            self._instances.remove(instance)
+            self._instances.append(instance)
             self._backlog.popleft().instance.set_result(instance)
 
     def _prepared(self, sequence: _Sequence, request: ExecuteRequest, *, starts: bool, ends: bool) -> ExecuteRequest:

@@ -26,7 +26,7 @@ _WHOLE_SEQUENCE = {"sequence_id": 1, "sequence_start": True, "sequence_end": Tru
 
 
 async def warm_up(executor: Executor, config: ModelConfig, signature: ModelSignature, folder: Path) -> None:
-    """Run each sample so often that every instance is likely to have run it `count` times.
+    """Run each sample `count` times on each instance.
 
     config: completed. folder: the model's, whose `warmup` has the data files.
     Raises ServeError: INVALID_ARGUMENT (a sample that does not fit the model, or that the model fails to run), INTERNAL
@@ -34,15 +34,12 @@ async def warm_up(executor: Executor, config: ModelConfig, signature: ModelSigna
     """
     for sample in config.model_warmup:
         request = await asyncio.to_thread(_request, sample, config, signature, folder)
-        repeats = max(sample.count, 1) * _instances(config)
-        results = await asyncio.gather(
-            *(_run(executor, request, config) for _ in range(repeats)), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, ServeError):
-                raise invalid(f"failed to run warmup sample '{sample.name}': {result.message}; ") from result
-            if isinstance(result, BaseException):
-                raise result
+        try:
+            # One after another: an executor gives each to the instance that has been idle longest.
+            for _ in range(max(sample.count, 1) * _instances(config)):
+                await _run(executor, request, config)
+        except ServeError as error:
+            raise invalid(f"failed to run warmup sample '{sample.name}': {error.message}; ") from error
 
 
 async def _run(executor: Executor, request: ExecuteRequest, config: ModelConfig) -> None:
