@@ -73,8 +73,7 @@ class EnsembleBackend:
         ]
         validate_steps(config, models)
         plan = plan_ensemble(config, models)
-        if plan.is_decoupled != config.model_transaction_policy.decoupled:
-            config.model_transaction_policy.decoupled = plan.is_decoupled
+        config.model_transaction_policy.decoupled = plan.is_decoupled
         return EnsembleExecutor(plan, signature, self._caller)
 
     async def close(self) -> None:
