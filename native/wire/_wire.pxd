@@ -139,6 +139,11 @@ cdef extern from "wire/observation.h" namespace "npuserve::wire":
         cpp_bool empty()
         cpp_bool next(ObservedRequest&) except +
 
+cdef extern from "wire/shared_regions.h" namespace "npuserve::wire":
+    cdef cppclass CSharedRegions "npuserve::wire::SharedRegions":
+        cpp_bool add(string, int, uint64_t, size_t) except +
+        void remove(string_view)
+
 cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
     cdef enum class Kind "npuserve::wire::HandlerEvent::Kind":
         kStarted
@@ -156,9 +161,10 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
         const MemoryBudget& budget()
         int file_descriptor()
         void set_routes(const vector[CRoute]&) except +
+        void share_regions(shared_ptr[const CSharedRegions])
         void refuse_new_calls(Status) except +
         void shut_down(int64_t) except +
-        uint64_t open(int64_t) except +
+        uint64_t open(int64_t, cpp_bool) except +
         void receive(uint64_t, ByteSpan, int64_t) except + nogil
         void set_writable(uint64_t, cpp_bool, int64_t) except +
         void take_output(uint64_t, string&, size_t, int64_t) except + nogil

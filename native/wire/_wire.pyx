@@ -24,6 +24,7 @@ READ_BYTES = 256 * 1024
 cdef size_t WRITE_BYTES = 256 * 1024
 
 
+include "regions.pxi"
 include "routes.pxi"
 
 
@@ -33,6 +34,7 @@ cdef class Endpoint:
     cdef object _dispatch
     cdef object _on_failure
     cdef object _on_finished
+    cdef object _may_share
     cdef object _loop
     cdef object _timer
     cdef int64_t _timer_ns
@@ -92,6 +94,10 @@ cdef class Endpoint:
         for route in routes:
             native.push_back(route._route)
         deref(self._endpoint).set_routes(native)
+
+    def share_regions(self, SharedRegions regions, may_share):
+        self._may_share = may_share
+        deref(self._endpoint).share_regions(<shared_ptr[const CSharedRegions]>regions._regions)
 
     def observe(self, *, cpp_bool wants_all, int64_t slow_ns, on_finished):
         self._on_finished = on_finished
@@ -268,7 +274,8 @@ cdef class _Connection:
         self._write = transport.write
         transport.set_write_buffer_limits(high=self._endpoint._limits.max_unsent_bytes)
         self.peer = _peer(transport.get_extra_info("peername"))
-        self._id = deref(self._endpoint._endpoint).open(now_ns)
+        may_share = self._endpoint._may_share
+        self._id = deref(self._endpoint._endpoint).open(now_ns, may_share is not None and may_share(self.peer))
         self._endpoint._protocols[self._id] = self
         self._endpoint._settle(now_ns)
 

@@ -53,11 +53,12 @@ void Endpoint::shut_down(int64_t now_ns) {
 
 // --- Connections.
 
-uint64_t Endpoint::open(int64_t now_ns) {
+uint64_t Endpoint::open(int64_t now_ns, bool may_share) {
   const uint64_t id = ++last_connection_;
   auto connection = std::make_unique<Connection>(id, limits_, budget_, now_ns);
   Entry& entry = connections_[id];
   entry.connection = std::move(connection);
+  entry.may_share = may_share;
   // Without GOAWAY though calls are refused: its client would only connect again, and never learn why.
   settle(id, entry, now_ns);
   return id;
@@ -243,7 +244,7 @@ void Endpoint::infer(Connection& connection, Token token, Call& call, Message me
   call.target = routes_.find(request_.model_name, request_.model_version);
   InferPlan plan;
   plan.verdict = Verdict::kHandOn;
-  if (call.target) plan = check(request_, call.target->model);
+  if (call.target) plan = check(request_, call.target->model, regions_for(connection));
   switch (plan.verdict) {
     case Verdict::kReady:
       return gather(connection, token, call, std::move(message), std::move(plan), now_ns);
@@ -259,6 +260,13 @@ void Endpoint::infer(Connection& connection, Token token, Call& call, Message me
   }
 }
 
+// Null if its requests may refer to none, or if there is none.
+const SharedRegions* Endpoint::regions_for(const Connection& connection) const {
+  if (regions_ == nullptr || regions_->empty()) return nullptr;
+  const auto found = connections_.find(connection.id());
+  return found != connections_.end() && found->second.may_share ? regions_.get() : nullptr;
+}
+
 void Endpoint::gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan,
                       int64_t now_ns) {
   auto infer_call = std::make_unique<InferCall>();
@@ -270,6 +278,8 @@ void Endpoint::gather(Connection& connection, Token token, Call& call, Message m
   submitted.converted_room = budget_.charge(bytes_of(submitted.converted));
   submitted.id = request_.id;
   submitted.wanted = std::move(plan.wanted);
+  submitted.destinations = std::move(plan.destinations);
+  submitted.regions = std::move(plan.regions);
   submitted.started_ns = now_ns;
   const CallHead* head = connection.head(stream_of(token));
   if (head != nullptr) submitted.encoding = response_encoding(*head);

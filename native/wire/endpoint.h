@@ -28,6 +28,7 @@
 #include "wire/limits.h"
 #include "wire/memory_budget.h"
 #include "wire/observation.h"
+#include "wire/shared_regions.h"
 
 namespace npuserve::wire {
 
@@ -70,6 +71,9 @@ class Endpoint {
   // Replaces all routes. What was submitted goes on.
   void set_routes(const std::vector<Route>& routes) { routes_.replace(routes); }
 
+  // What requests of the connections that may share memory refer to. The loop may change it at any time.
+  void share_regions(std::shared_ptr<const SharedRegions> regions) { regions_ = std::move(regions); }
+
   // From now on answers every new call so and asks the clients to open no more.
   void refuse_new_calls(core::Status refusal);
 
@@ -78,7 +82,8 @@ class Endpoint {
 
   // --- Connections. Their ids are never used again.
 
-  uint64_t open(int64_t now_ns);
+  // may_share: whether its requests may refer to shared memory; those of others are handed on.
+  uint64_t open(int64_t now_ns, bool may_share = false);
   void receive(uint64_t connection, std::span<const std::byte> bytes, int64_t now_ns);
   void set_writable(uint64_t connection, bool writable, int64_t now_ns);
 
@@ -142,6 +147,7 @@ class Endpoint {
   struct Entry {
     std::unique_ptr<Connection> connection;
     int64_t wake_ns = kNever;  // its entry in wakes_, if it has one
+    bool may_share = false;
     bool touched = false;
   };
   // From its start to its answer. Infer: waits for its one message, then (gathered, then
@@ -166,6 +172,7 @@ class Endpoint {
   void infer(Connection& connection, Token token, Call& call, Message message, int64_t now_ns);
   void gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan, int64_t now_ns);
   void hand_on(Token token, Call& call);
+  const SharedRegions* regions_for(const Connection& connection) const;
   void answer(Connection& connection, Token token, const core::Status& status);
   void deliver(InferCall& finished, int64_t now_ns);
   Encoding response_encoding(const CallHead& head) const;
@@ -180,6 +187,7 @@ class Endpoint {
   InferQueue queue_;
 
   InferRoutes routes_;
+  std::shared_ptr<const SharedRegions> regions_;  // null: none
   std::optional<core::Status> refusal_;
   uint64_t last_connection_ = 0;
   std::unordered_map<uint64_t, Entry> connections_;

@@ -8,6 +8,7 @@
 #include "wire/infer_codec.h"
 #include "wire/integer_conversion.h"
 #include "wire/outbox.h"
+#include "wire/placed_outputs.h"
 
 namespace npuserve::wire {
 
@@ -33,7 +34,9 @@ core::Status InferCompletion::receive(std::span<const core::OutputView> outputs)
   try {
     const DeclaredOutputs declared(call_->target->model, call_->wanted, outputs);
     if (!declared.status().ok()) return declared.status();
-    return call_->encode(*call_, declared.views());
+    const PlacedOutputs placed(call_->target->model, call_->destinations, declared.views());
+    if (!placed.status().ok()) return placed.status();
+    return call_->encode(*call_, placed.views());
   } catch (const std::bad_alloc&) {
     return {core::StatusCode::kInternal, "out of memory for the outputs"};
   }

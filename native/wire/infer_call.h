@@ -15,6 +15,7 @@
 #include "wire/compression.h"
 #include "wire/event.h"
 #include "wire/model_interface.h"
+#include "wire/shared_regions.h"
 
 namespace npuserve::wire {
 
@@ -37,7 +38,9 @@ struct InferCall {
   std::vector<Buffer> converted;  // inputs that came as typed contents, and their part of the budget
   Reservation converted_room;
   std::string_view id;       // within the message
-  std::vector<bool> wanted;  // see InferPlan
+  std::vector<bool> wanted;  // see InferPlan, as for these two
+  std::vector<std::span<std::byte>> destinations;
+  std::vector<std::shared_ptr<const SharedRegion>> regions;
   int64_t started_ns = 0;    // when the message was there whole
   std::string trace_parent;  // the client's header; empty unless requests are observed
   Encoding encoding = Encoding::kIdentity;

@@ -1,7 +1,6 @@
 #include "wire/infer_check.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,16 +34,6 @@ bool check_unique(const InferRequest& request, std::string_view kind, const std:
                                                  " already exists in request");
 }
 
-// Whether the handlers have to look at a tensor's parameters: shared memory, classification and typed responses are
-// theirs.
-bool asks_for_more(const std::vector<InferParameter>& parameters) {
-  static constexpr std::array<std::string_view, 5> kKeys{"shared_memory_region", "shared_memory_offset",
-                                                         "shared_memory_byte_size", "classification", "binary_data"};
-  return std::ranges::any_of(parameters, [](const InferParameter& parameter) {
-    return std::ranges::find(kKeys, parameter.key) != kKeys.end();
-  });
-}
-
 // FP32 values of a dtype without a field of its own, which the handlers round.
 bool is_rounded(uint32_t field, std::optional<Dtype> dtype) {
   return typical_dtype(field) == Dtype::kFp32 && (dtype == Dtype::kFp16 || dtype == Dtype::kBf16);
@@ -69,11 +58,20 @@ bool convert(const InferInput& input, const std::string& of, InferPlan& plan) {
   return true;
 }
 
-bool take_content(const InferRequest& request, size_t index, InferPlan& plan) {
+// The handlers copy BYTES: lengths that were checked must not change any more.
+bool take_shared(const InferRequest& request, size_t index, std::span<const std::byte> shared, InferPlan& plan) {
   const InferInput& input = request.inputs[index];
-  if (asks_for_more(input.parameters)) return hand_on(plan);
+  if (input.has_contents || input.datatype == core::dtype_name(Dtype::kBytes)) return hand_on(plan);
+  plan.shared_inputs.resize(request.inputs.size());
+  plan.shared_inputs[index] = shared;
+  return true;
+}
+
+// taken: how many inputs before this one lie in the message.
+bool take_sent(const InferRequest& request, size_t index, size_t taken, InferPlan& plan) {
+  const InferInput& input = request.inputs[index];
   const bool raw = !request.raw_input_contents.empty();
-  if (!input.has_contents && index < request.raw_input_contents.size()) return true;
+  if (!input.has_contents && taken < request.raw_input_contents.size()) return true;
   const std::string of = quoted(input.name) + " for model " + quoted(request.model_name);
   if (!input.has_contents) return refuse(plan, "unable to find data for input tensor " + of + " in request.");
   if (raw) return refuse(plan, "contents field must not be specified when using raw_input_contents for " + of);
@@ -97,25 +95,42 @@ bool check_unique_names(const InferRequest& request, InferPlan& plan) {
   return check_unique(request, "input", request.inputs, plan) && check_unique(request, "output", request.outputs, plan);
 }
 
-bool take_contents(const InferRequest& request, InferPlan& plan) {
+bool take_contents(const InferRequest& request, const SharedRegions* regions, InferPlan& plan) {
+  size_t taken = 0;
   for (size_t i = 0; i < request.inputs.size(); ++i) {
-    if (!take_content(request, i, plan)) return false;
+    std::span<std::byte> shared;
+    const Place place = find_place(request.inputs[i].parameters, regions, plan, shared);
+    if (place == Place::kHandlersToSay) return hand_on(plan);
+    if (place == Place::kRegion ? !take_shared(request, i, shared, plan) : !take_sent(request, i, taken++, plan)) {
+      return false;
+    }
   }
   return true;
 }
 
-bool check_outputs(const InferRequest& request, const ModelInterface& model, InferPlan& plan) {
+bool check_outputs(const InferRequest& request, const ModelInterface& model, const SharedRegions* regions,
+                   InferPlan& plan) {
   if (request.outputs.empty()) return true;
-  for (const InferOutput& output : request.outputs) {
-    if (asks_for_more(output.parameters)) return hand_on(plan);
+  std::vector<std::span<std::byte>> asked;
+  for (size_t i = 0; i < request.outputs.size(); ++i) {
+    std::span<std::byte> shared;
+    const Place place = find_place(request.outputs[i].parameters, regions, plan, shared);
+    if (place == Place::kHandlersToSay) return hand_on(plan);
+    if (place == Place::kMessage) continue;
+    asked.resize(request.outputs.size());
+    asked[i] = shared;
   }
   plan.wanted.resize(model.outputs.size());
-  for (const InferOutput& output : request.outputs) {
+  if (!asked.empty()) plan.destinations.resize(model.outputs.size());
+  for (size_t i = 0; i < request.outputs.size(); ++i) {
+    const InferOutput& output = request.outputs[i];
     const auto declared = std::ranges::find(model.outputs, output.name, &DeclaredTensor::name);
     if (declared == model.outputs.end() || declared->name.empty()) {
       return refuse(plan, "unexpected inference output " + quoted(output.name) + " for model " + quoted(model.name));
     }
-    plan.wanted[static_cast<size_t>(declared - model.outputs.begin())] = true;
+    const auto position = static_cast<size_t>(declared - model.outputs.begin());
+    plan.wanted[position] = true;
+    if (!asked.empty()) plan.destinations[position] = asked[i];
   }
   return true;
 }

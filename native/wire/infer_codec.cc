@@ -8,14 +8,14 @@ std::string id_prefix(std::string_view id) {
   return "[request id: " + std::string(id.empty() ? "<id_unknown>" : id) + "] ";
 }
 
-InferPlan check(const InferRequest& request, const ModelInterface& model) {
+InferPlan check(const InferRequest& request, const ModelInterface& model, const SharedRegions* regions) {
   InferPlan plan;
   if (request.has_more) {
     hand_on(plan);
     return plan;
   }
   static_cast<void>(check_request_parameters(request, plan) && check_unique_names(request, plan) &&
-                    take_contents(request, plan) && check_outputs(request, model, plan) &&
+                    take_contents(request, regions, plan) && check_outputs(request, model, regions, plan) &&
                     check_inputs(request, model, plan));
   return plan;
 }

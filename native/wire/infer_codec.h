@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,17 +17,19 @@
 #include "wire/buffer.h"
 #include "wire/infer_request.h"
 #include "wire/model_interface.h"
+#include "wire/shared_regions.h"
 
 namespace npuserve::wire {
 
 enum class Verdict {
   kReady,    // submit it
   kRefused,  // answer with `refusal`
-  kHandOn,   // it asks for what the handlers alone know: shared memory, classification, typed responses,
-             // halves that come as FP32
+  kHandOn,   // it asks for what the handlers alone know: classification, typed responses, halves that come as FP32,
+             // shared memory that is not there or takes more than reading and writing
 };
 
-// A checked request. Inputs are views of the message, or of `converted` where typed contents or integers had to be.
+// A checked request. Inputs are views of the message, of `converted` where typed contents or integers had to be, or of
+// `regions`: their owners may change these at any time.
 struct InferPlan {
   Verdict verdict = Verdict::kReady;
   core::Status refusal;
@@ -34,10 +37,16 @@ struct InferPlan {
   int64_t rows = 1;
   std::vector<Buffer> converted;
   std::vector<bool> wanted;  // by position among the model's outputs; empty: all
+
+  // Shared memory. All three are empty if the request does not refer to any.
+  std::vector<std::span<const std::byte>> shared_inputs;  // by position in the request; none: in the message
+  std::vector<std::span<std::byte>> destinations;         // by position among the model's outputs; none: the response
+  std::vector<std::shared_ptr<const SharedRegion>> regions;  // what keeps them mapped
 };
 
-// REQUIRES: the request was parsed, and its message outlives the plan. Throws std::bad_alloc.
-InferPlan check(const InferRequest& request, const ModelInterface& model);
+// regions: the shared memory that the request may refer to; null: the handlers say whether it may. REQUIRES: the
+// request was parsed, and its message outlives the plan. Throws std::bad_alloc.
+InferPlan check(const InferRequest& request, const ModelInterface& model, const SharedRegions* regions = nullptr);
 
 // "[request id: X] ", which leads the refusals that name the request.
 std::string id_prefix(std::string_view id);

@@ -134,6 +134,8 @@ class InputChecker {
     const auto given = std::ranges::find(request_.inputs, declared.name, &InferInput::name);
     const Dtype dtype = stated_dtype(*given, declared);
     if (dtype == declared.sink_dtype()) return true;
+    // Its owner may change it while it is converted, and then no value may be left that explains a refusal.
+    if (is_shared(static_cast<size_t>(given - request_.inputs.begin()))) return hand_on(plan_);
     const size_t elements = view.size_bytes / core::dtype_size_bytes(dtype);
     Buffer& converted = plan_.converted.emplace_back(elements * core::dtype_size_bytes(declared.sink_dtype()));
     converted.resize(converted.capacity());
@@ -148,15 +150,20 @@ class InputChecker {
     return true;
   }
 
-  std::span<const std::byte> content(size_t index) const {
-    return plan_.converted.empty() ? request_.raw_input_contents[index] : plan_.converted[index].bytes();
+  bool is_shared(size_t index) const { return !plan_.shared_inputs.empty() && !plan_.shared_inputs[index].empty(); }
+
+  // REQUIRES: called for one input after the other.
+  std::span<const std::byte> next_content(size_t index) {
+    if (is_shared(index)) return plan_.shared_inputs[index];
+    const size_t sent = sent_++;
+    return plan_.converted.empty() ? request_.raw_input_contents[sent] : plan_.converted[sent].bytes();
   }
 
   bool check_input(size_t index) {
     const InferInput& input = request_.inputs[index];
     const size_t position = declared_index(input.name);
     const DeclaredTensor& declared = model_.inputs[position];
-    const std::span<const std::byte> bytes = content(index);
+    const std::span<const std::byte> bytes = next_content(index);
     if (!check_dtype(input, declared) || !check_shape(input, declared) || !check_size(input, declared, bytes)) {
       return false;
     }
@@ -259,6 +266,7 @@ class InputChecker {
   const InferRequest& request_;
   const ModelInterface& model_;
   InferPlan& plan_;
+  size_t sent_ = 0;  // inputs so far whose bytes the message has
 };
 
 }  // namespace

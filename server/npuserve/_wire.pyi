@@ -19,6 +19,19 @@ class Limits:
     def as_dict(self) -> dict[str, int]:
         """Return every bound that is in force, defaults included."""
 
+class SharedRegions:
+    """The shared memory that requests may refer to: the table of `npuserve.service.regions.RegionTable`.
+
+    Used on the loop only. Memory that requests use stays mapped until the last of them has its answer.
+    """
+
+    def __init__(self) -> None: ...
+    def add(self, name: str, file: int, offset: int, byte_size: int) -> bool:
+        """Map a part of an open file, which need not stay open. False if the system does not give the mapping."""
+
+    def remove(self, name: str) -> None:
+        """Forget a region, which need not be there."""
+
 class DeclaredTensor:
     """An input or output of a model's interface; see npuserve.service.interface.
 
@@ -86,6 +99,12 @@ class Endpoint:
 
     def set_routes(self, routes: Sequence[Route]) -> None:
         """Replace all routes. Requests that were submitted go on."""
+
+    def share_regions(self, regions: SharedRegions, may_share: Callable[[str], bool]) -> None:
+        """Let requests on the routes refer to shared memory.
+
+        may_share: asked with the peer of every new connection whether its requests may; those of others are handed on.
+        """
 
     def observe(self, *, wants_all: bool, slow_ns: int, on_finished: Callable[[Sequence[FinishedInfer]], None]) -> None:
         """Tell of requests that routes answer from now on: of all, or of those that take longer than slow_ns (0: none).

@@ -9,6 +9,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import unquote
 
 from npuserve.core.errors import ServeError, invalid
@@ -39,6 +40,18 @@ class RegisteredRegion:
     byte_size: int
 
 
+class RegionTable(Protocol):
+    """Serves references to regions without Python. What it cannot serve comes to SharedMemoryRegions as ever."""
+
+    def add(self, name: str, file: int, offset: int, byte_size: int) -> object:
+        """Map a part of an open file, which was checked, under a name that is free. It must not keep the file."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Forget a region; requests that use it keep its memory."""
+        ...
+
+
 class SharedMemoryRegions:
     """The regions of one server, by name, for all its protocols. Used on the event loop only.
 
@@ -51,14 +64,23 @@ class SharedMemoryRegions:
     def __init__(self, *, allow: bool | None = None) -> None:
         self._allow = allow
         self._regions: dict[str, _MappedRegion] = {}
+        self._tables: list[RegionTable] = []
 
     def __repr__(self) -> str:
         size = sum(region.described.byte_size for region in self._regions.values())
         return f"<SharedMemoryRegions regions={len(self._regions)} bytes={size}>"
 
+    def follow(self, table: RegionTable) -> None:
+        """Tell the table of every region that is registered from now on, and when it is unregistered."""
+        self._tables.append(table)
+
+    def allows(self, peer: str) -> bool:
+        """Say whether a client may use shared memory; `peer` as in Call."""
+        return is_local(peer) if self._allow is None else self._allow
+
     def check_peer(self, peer: str) -> None:
         """Refuse a client that may not use shared memory; `peer` as in Call. Raises ServeError (UNIMPLEMENTED)."""
-        if self._allow or (self._allow is None and is_local(peer)):
+        if self.allows(peer):
             return
         message = "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."
         if self._allow is None:
@@ -77,7 +99,13 @@ class SharedMemoryRegions:
         if name in self._regions:
             raise ServeError(StatusCode.ALREADY_EXISTS, f"shared memory region '{name}' already in manager")
         _check_key(name, key)
-        self._regions[name] = _MappedRegion(RegisteredRegion(name, key, offset, byte_size))
+        file = _open(key)
+        try:
+            self._regions[name] = _MappedRegion(RegisteredRegion(name, key, offset, byte_size), file)
+            for table in self._tables:
+                table.add(name, file, offset, byte_size)
+        finally:
+            os.close(file)
 
     def status(self, name: str = "") -> list[RegisteredRegion]:
         """Describe one region, or all by name. Raises ServeError (NOT_FOUND)."""
@@ -89,10 +117,10 @@ class SharedMemoryRegions:
 
     def unregister(self, name: str = "") -> None:
         """Forget one region, which need not exist, or all."""
-        if name:
-            self._regions.pop(name, None)
-        else:
-            self._regions.clear()
+        for each in [name] if name else list(self._regions):
+            self._regions.pop(each, None)
+            for table in self._tables:
+                table.remove(each)
 
     def memory(self, reference: SharedMemoryReference) -> memoryview:
         """Return the memory that a reference names, writable; who keeps it keeps the mapping.
@@ -108,14 +136,10 @@ class SharedMemoryRegions:
 class _MappedRegion:
     """One mapping. There is no way to close it: dropping the last view does."""
 
-    def __init__(self, described: RegisteredRegion) -> None:
-        """Open and map. Raises ServeError."""
+    def __init__(self, described: RegisteredRegion, file: int) -> None:
+        """Map the file, which may be closed then. Raises ServeError."""
         self.described = described
-        file = _open(described.key)
-        try:
-            self._mapping = _map(file, described)
-        finally:
-            os.close(file)
+        self._mapping = _map(file, described)
         self._view = memoryview(self._mapping)
 
     def part(self, reference: SharedMemoryReference) -> memoryview:

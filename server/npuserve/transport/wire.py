@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from npuserve._wire import Endpoint, Limits
+from npuserve._wire import Endpoint, Limits, SharedRegions
 from npuserve.config.grpc_limits import GrpcLimits
 from npuserve.config.grpc_options import GrpcOptions
 from npuserve.core.status import StatusCode
 from npuserve.observability.requests import RequestObserver
 from npuserve.service.call import SHUTTING_DOWN
 from npuserve.service.methods import MethodTable
+from npuserve.service.regions import SharedMemoryRegions
 from npuserve.service.routes import INFER_PATH
 from npuserve.transport.listen import BACKLOG, UnixListener, host_port, tcp_sockets
 from npuserve.transport.native_routes import Routes, finished_request, log_failure, native_routes
@@ -31,17 +32,28 @@ class WireFrontEnd:
     """Serves a method table, and the routes past it, on a port and perhaps a Unix socket.
 
     observer: is told of the requests that the routes answer, as far as it wants: see `ask_observer`.
+    regions: the shared memory that requests may refer to; those that are registered from now on need no Python.
     Raises FrontEndError if the TLS files cannot be used.
     """
 
     title = "GRPCInferenceService"
 
     def __init__(
-        self, methods: MethodTable, routes: Routes, options: GrpcOptions, observer: RequestObserver | None = None
+        self,
+        methods: MethodTable,
+        routes: Routes,
+        options: GrpcOptions,
+        observer: RequestObserver | None = None,
+        *,
+        regions: SharedMemoryRegions | None = None,
     ) -> None:
         self._options = options
         self._observer = observer
         self._routes = routes
+        self._regions = regions
+        self._region_table = SharedRegions()
+        if regions is not None:
+            regions.follow(self._region_table)
         self._tls = None if options.tls is None else server_context(options.tls)
         self._limits = _limits(options.limits)
         self._calls = WireCalls(methods, max_unsent_bytes=self._limits.as_dict()["max_unsent_bytes"])
@@ -127,6 +139,8 @@ class WireFrontEnd:
             infer_path=INFER_PATH,
             response_compression_level=level,
         )
+        if self._regions is not None:
+            endpoint.share_regions(self._region_table, self._regions.allows)
         self._observe(endpoint)
         endpoint.start(asyncio.get_running_loop())
         endpoint.set_routes(native_routes(self._routes))
