@@ -17,7 +17,7 @@ RUNS ?= 1000000
 # On a terminal pip draws its own progress bars; in a log they are noise.
 PIP_FLAGS = --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
-.PHONY: setup native demo test check lint format asan tsan fuzz clean
+.PHONY: setup native demo test check lint format asan tsan fuzz record-golden clean
 
 setup: .venv/.python native
 
@@ -106,6 +106,10 @@ fuzz: setup .venv/.clang
 	  build/fuzz/tests/fuzz_$$target -merge=1 -use_counters=0 tests/fuzz/corpus/$$target build/fuzz/found/$$target \
 	    build/fuzz/seeds/$$target || exit 1; \
 	done
+
+# Asks the real Triton what the parity suite compares with; NPUSERVE_TRITON is the command that starts it. SESSIONS: some.
+record-golden: setup
+	@$(BIN)/python tests/conformance/record_golden.py $(SESSIONS)
 
 bench-%: setup
 	@$(BIN)/python -m benchmarks.$*.run
