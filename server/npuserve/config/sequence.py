@@ -1,6 +1,7 @@
 """What `sequence_batching` says: control tensors, states, and the single instances that run its sequences."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -106,12 +107,13 @@ def visible_signature(config: ModelConfig, signature: ModelSignature) -> ModelSi
 def instance_configs(config: ModelConfig) -> list[ModelConfig]:
     """Return a config for each instance, alone: requests of one sequence all go to one instance.
 
-    Its requests are batched across sequences, as the strategy says.
+    Its requests are batched across sequences, as the strategy says. To it the states are inputs and outputs like all.
     """
     batching = config.sequence_batching
     single = ModelConfig()
     single.CopyFrom(config)
     single.ClearField("sequence_batching")
+    _add_states(single, batching)
     if config.max_batch_size > 0:
         strategy = batching.oldest if batching.HasField("oldest") else batching.direct
         single.dynamic_batching.max_queue_delay_microseconds = strategy.max_queue_delay_microseconds
@@ -131,6 +133,15 @@ def instance_configs(config: ModelConfig) -> list[ModelConfig]:
                 kept.gpus[:] = place
                 configs.append(alone)
     return configs
+
+
+def _add_states(config: ModelConfig, batching: ModelSequenceBatching) -> None:
+    inputs, outputs = {tensor.name for tensor in config.input}, {tensor.name for tensor in config.output}
+    for state in batching.state:
+        if state.input_name not in inputs:
+            config.input.add(name=state.input_name, data_type=state.data_type, dims=state.dims)
+        if state.output_name not in outputs:
+            config.output.add(name=state.output_name, data_type=state.data_type, dims=state.dims)
 
 
 def control_tensor(control: ControlSpec, value: bool | int | str, *, batches: bool) -> Tensor:
@@ -167,12 +178,18 @@ def initial_state(state: StateSpec, content: bytes | None, *, batches: bool) -> 
     """Return the state of a sequence that begins, under the input's name.
 
     content: of the state's file; None: zeros, and one for each dimension that varies.
+    Raises ServeError: INVALID_ARGUMENT for a file of another size.
     """
     dims = tuple(max(dim, 1) for dim in state.dims)
     shape = (1, *dims) if batches else dims
+    zeros = (b"\0\0\0\0" if state.dtype is Dtype.BYTES else b"\0" * state.dtype.size_bytes) * math.prod(shape)
     if content is None:
-        content = b"\0\0\0\0" if state.dtype is Dtype.BYTES else b"\0" * state.dtype.size_bytes
-        content *= int(np.prod(shape))
+        content = zeros
+    elif state.dtype is not Dtype.BYTES and len(content) != len(zeros):
+        raise invalid(
+            f"the initial state of '{state.input_name}' in '{state.initial_file}' has {len(content)} bytes, expected "
+            f"{len(zeros)}"
+        )
     return Tensor(state.input_name, state.dtype, shape, content)
 
 

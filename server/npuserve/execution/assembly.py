@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
-from npuserve.config.sequence import instance_configs, sequence_options, visible_signature
+from npuserve.config.sequence import initial_state, instance_configs, sequence_options, visible_signature
 from npuserve.core.errors import ServeError
 from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
@@ -47,6 +47,9 @@ async def _with_sequences(
         raise ServeError(
             StatusCode.INTERNAL, f"failed to read the initial state of '{config.name}': {error}"
         ) from error
+    for state in options.states:
+        # What the first request of a sequence would fail at fails the load.
+        initial_state(state, contents.get(state.initial_file), batches=config.max_batch_size > 0)
     instances: list[Executor] = []
     try:
         for alone in instance_configs(config):

@@ -92,6 +92,21 @@ def test_each_instance_is_a_model_of_its_own_that_batches_across_sequences() -> 
     assert (list(batching.preferred_batch_size), batching.max_queue_delay_microseconds) == ([2], 7)
 
 
+def test_to_an_instance_states_are_inputs_and_outputs_that_it_computes_and_batches_by() -> None:
+    served = 'output { name: "S_OUT" data_type: TYPE_FP32 dims: [ -1 ] }'
+    other = STATE.replace("S_", "T_")
+    (alone,) = instance_configs(
+        config(STATE.replace("[ 2 ]", "[ -1 ]") + other, f"{served} instance_group {{ count: 1 }}")
+    )
+    assert [(tensor.name, list(tensor.dims)) for tensor in alone.input] == [("S_IN", [-1]), ("T_IN", [2])]
+    assert [tensor.name for tensor in alone.output] == ["S_OUT", "T_OUT"]
+
+
+def test_a_state_file_of_another_size_is_refused() -> None:
+    with pytest.raises(ServeError, match="initial state of 'S' in 'f' has 7 bytes, expected 8"):
+        initial_state(StateSpec("S", "T", Dtype.FP32, (2,), "f"), bytes(7), batches=True)
+
+
 @pytest.mark.parametrize(
     ("control", "value", "expected"),
     [
