@@ -5,9 +5,17 @@
 namespace npuserve::acl {
 namespace {
 
+// Counted before the driver is asked: a user that is not counted would let somebody else start the device.
 Owned<std::int32_t> set_device(Runtime& runtime, std::int32_t id) {
-  check(runtime, runtime.functions().aclrtSetDevice, id);
+  runtime.count_device_user(id);
+  try {
+    check(runtime, runtime.functions().aclrtSetDevice, id);
+  } catch (...) {
+    runtime.forget_device_user(id);
+    throw;
+  }
   return {runtime, id, [](Runtime& owner, std::int32_t device) noexcept {
+            owner.forget_device_user(device);
             release(owner, owner.functions().aclrtResetDevice, device);
           }};
 }

@@ -58,6 +58,22 @@ int Runtime::device_count() const {
 
 std::string Runtime::soc_name() const { return created(*this, functions().aclrtGetSocName); }
 
+bool Runtime::uses_device(int id) const {
+  const core::MutexLock lock(devices_mutex_);
+  const auto users = device_users_.find(id);
+  return users != device_users_.end() && users->second > 0;
+}
+
+void Runtime::count_device_user(int id) {
+  const core::MutexLock lock(devices_mutex_);
+  ++device_users_[id];
+}
+
+void Runtime::forget_device_user(int id) noexcept {
+  const core::MutexLock lock(devices_mutex_);
+  if (const auto users = device_users_.find(id); users != device_users_.end()) --users->second;
+}
+
 std::string Runtime::last_failed_release() const {
   const core::MutexLock lock(failure_mutex_);
   return last_failed_release_;

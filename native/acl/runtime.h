@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -32,6 +33,9 @@ class Runtime : public std::enable_shared_from_this<Runtime> {
   // As atc's --soc_version wants it: "Ascend910B3". Throws Error when the driver does not tell.
   [[nodiscard]] std::string soc_name() const;
 
+  // Whether a Device is alive, so that using the device once more neither starts nor ends it.
+  [[nodiscard]] bool uses_device(int id) const EXCLUDES_LOCK(devices_mutex_);
+
   // Blocks of device and pinned host memory ever allocated through this runtime.
   [[nodiscard]] std::uint64_t allocations() const noexcept { return allocations_.load(std::memory_order_relaxed); }
   // Handles whose release the driver refused, which a destructor has no way to tell its caller.
@@ -46,6 +50,8 @@ class Runtime : public std::enable_shared_from_this<Runtime> {
 
   // For the owners of this room.
   void count_allocation() noexcept { allocations_.fetch_add(1, std::memory_order_relaxed); }
+  void count_device_user(int id) EXCLUDES_LOCK(devices_mutex_);
+  void forget_device_user(int id) noexcept EXCLUDES_LOCK(devices_mutex_);
   void note_failed_release(const char* call, int code) noexcept EXCLUDES_LOCK(failure_mutex_);
 
  private:
@@ -56,6 +62,8 @@ class Runtime : public std::enable_shared_from_this<Runtime> {
   std::atomic<bool> open_{true};
   std::atomic<std::uint64_t> allocations_{0};
   std::atomic<std::uint64_t> failed_releases_{0};
+  mutable core::Mutex devices_mutex_;
+  std::map<int, int> device_users_ GUARDED_BY(devices_mutex_);
   mutable core::Mutex failure_mutex_;
   std::string last_failed_release_ GUARDED_BY(failure_mutex_);
 };

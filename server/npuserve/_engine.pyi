@@ -55,6 +55,22 @@ def identity_signature(tensors: Sequence[tuple[str, str, str, Sequence[int]]], m
     """
 
 @final
+class DeviceState:
+    """What a driver tells of a device now."""
+
+    @property
+    def physical_id(self) -> int | None:
+        """The machine's number of the device, where AscendCL counts the visible ones from 0; None if not told."""
+    @property
+    def memory_total_bytes(self) -> int:
+        """0 for a device that this process does not use: asking would start it."""
+    @property
+    def memory_free_bytes(self) -> int: ...
+    @property
+    def utilization_percent(self) -> int | None:
+        """Of the busier kind of its cores, 0 to 100; None if not told."""
+
+@final
 class Runtime:
     """An initialised AscendCL.
 
@@ -76,6 +92,8 @@ class Runtime:
         """How many handles the driver refused to take back so far, and what it said of the last; 0 and "" if none."""
     def describe(self, path: str, device: int = 0) -> Signature:
         """Load the OM on the device, read its description, unload it. Raises AclError."""
+    def device_state(self, device: int) -> DeviceState:
+        """Ask the driver about a device, from any thread; may block (without the GIL). Raises AclError."""
     def close(self) -> None:
         """Finalize AscendCL. Every Model must be closed. Idempotent."""
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "acl/device_state.h"
 #include "acl/errors.h"
 #include "acl/library.h"
 #include "core/signature.h"
@@ -76,6 +77,16 @@ void register_signature(py::module_& module) {
       .def_readonly("gears", &core::Signature::gears);
 }
 
+void register_device_state(py::module_& module) {
+  using acl::DeviceState;
+  const auto memory = [](const DeviceState& state) { return state.memory.value_or(acl::DeviceMemoryState{}); };
+  py::class_<DeviceState>(module, "DeviceState")
+      .def_readonly("physical_id", &DeviceState::physical_id)
+      .def_readonly("utilization_percent", &DeviceState::utilization_percent)
+      .def_property_readonly("memory_total_bytes", [memory](const DeviceState& s) { return memory(s).total_bytes; })
+      .def_property_readonly("memory_free_bytes", [memory](const DeviceState& s) { return memory(s).free_bytes; });
+}
+
 void register_runtime(py::module_& module) {
   using Candidates = std::vector<std::vector<std::string>>;
   const auto open = [](const Candidates& candidates) {
@@ -104,6 +115,10 @@ void register_runtime(py::module_& module) {
             return describe(handle.runtime, path, device);
           },
           py::arg("path"), py::arg("device") = 0, ReleaseGil())
+      .def(
+          "device_state",
+          [](const RuntimeHandle& handle, int device) { return acl::read_device_state(handle.runtime, device); },
+          py::arg("device"), ReleaseGil())
       .def("close", [](const RuntimeHandle& handle) { handle.runtime->close(); }, ReleaseGil());
 }
 
@@ -122,6 +137,7 @@ PYBIND11_MODULE(_engine, module, py::mod_gil_used()) {
   module.doc() = "The engine: dynamic batcher, slots and instances over AscendCL.";
   register_exceptions(module);
   register_signature(module);
+  register_device_state(module);
   register_runtime(module);
   register_completions(module);
   register_model(module);
