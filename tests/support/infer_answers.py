@@ -1,6 +1,7 @@
 """Answers ModelInfer messages twice: by the Python handlers, and by the native codec in a program of its own."""
 
 import asyncio
+import mmap
 import os
 import struct
 import subprocess
@@ -33,6 +34,10 @@ _PROGRAM = _BUILD / "tests" / "infer_answers"
 _HEAD = struct.Struct("<BI")
 _HANDED_ON = 255
 _UNSERVED = "unserved"
+
+REGION_BYTES = 2 * mmap.PAGESIZE
+REGIONS = {"r": (0, REGION_BYTES), "half": (mmap.PAGESIZE, mmap.PAGESIZE)}
+"""The regions of both, by name: where in the one object, and how many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +94,15 @@ def _spec(tensor: DeclaredTensor, dtype: Dtype | None) -> TensorSpec:
 class HandlerAnswers:
     """The Python handlers over protobuf's own parser."""
 
-    def __init__(self, registry: ModelRegistry, runner: asyncio.Runner) -> None:
+    def __init__(self, registry: ModelRegistry, runner: asyncio.Runner, memory: Path) -> None:
         inference = InferenceService()
         inference.serve(registry)
-        self._rpc = InferRpc(inference, RequestDecoder(SharedMemoryRegions()))
+        regions = SharedMemoryRegions(allow=True)
+        for name, (offset, size) in REGIONS.items():
+            regions.register(name, memory.name, offset, size)
+        self._rpc = InferRpc(inference, RequestDecoder(regions))
         self._runner = runner
+        self.memory = memory
 
     def answer(self, message: bytes) -> Answer:
         try:
@@ -109,11 +118,12 @@ class HandlerAnswers:
 class NativeAnswers:
     """The native codec, in a process that is asked over its standard input."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", models: Sequence[LoadedModel]) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", models: Sequence[LoadedModel], memory: Path) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._to, self._from = process.stdin, process.stdout
-        self._to.write(_table(models).encode())
+        regions = "".join(f"{name} {memory} {offset} {size}\n" for name, (offset, size) in REGIONS.items())
+        self._to.write(f"{_table(models)}{regions}end\n".encode())
 
     def answer(self, message: bytes) -> Answer | None:
         """Return the answer, None if the handlers are to give it."""
@@ -132,7 +142,10 @@ class NativeAnswers:
 
 @contextmanager
 def both_answers(folder: Path, configs: Mapping[str, str]) -> Iterator[tuple[HandlerAnswers, NativeAnswers]]:
-    """Load models from configs by name, in text form, in a folder that is empty, and answer with them."""
+    """Load models from configs by name, in text form, in a folder that is empty, and answer with them.
+
+    Both have the same REGIONS, of an object of their own.
+    """
     for name, text in configs.items():
         (folder / name / "1").mkdir(parents=True)
         (folder / name / "config.pbtxt").write_text(f'backend: "ascend" {text}')
@@ -141,14 +154,25 @@ def both_answers(folder: Path, configs: Mapping[str, str]) -> Iterator[tuple[Han
     with asyncio.Runner() as runner:
         runner.run(registry.load_all([folder]))
         assert not registry.failures()
-        # Closing its input ends the program.
-        with subprocess.Popen([_PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            yield (
-                HandlerAnswers(registry, runner),
-                NativeAnswers(process, [ready[-1] for ready in registry.ready_models()]),
-            )
+        models = [ready[-1] for ready in registry.ready_models()]
+        with (
+            _memory() as memory,
+            subprocess.Popen([_PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
+        ):
+            # Closing its input ends the program.
+            yield HandlerAnswers(registry, runner, memory), NativeAnswers(process, models, memory)
         runner.run(registry.close())
     assert process.returncode == 0
+
+
+@contextmanager
+def _memory() -> Iterator[Path]:
+    memory = Path(f"/dev/shm/npuserve_codec_{os.getpid()}")
+    memory.write_bytes(bytes(REGION_BYTES))
+    try:
+        yield memory
+    finally:
+        memory.unlink()
 
 
 def _table(models: Sequence[LoadedModel]) -> str:

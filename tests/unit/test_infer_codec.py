@@ -3,6 +3,7 @@
 protobuf writes the requests and reads the responses; its own parser decides what is well formed.
 """
 
+import mmap
 import re
 from collections.abc import Iterator
 
@@ -43,6 +44,8 @@ TYPED_FIELDS = {
     Dtype.FP64: ("fp64_contents", st.floats()),
     Dtype.BYTES: ("bytes_contents", st.binary(max_size=9)),
 }
+PAGE = mmap.PAGESIZE
+TensorMessage = ModelInferRequest.InferInputTensor | ModelInferRequest.InferRequestedOutputTensor
 CONVERTED = [Dtype.INT32, Dtype.INT64]
 # Of each model: its inputs (name, dtype, dims as a request may state them; -1 is free) and its outputs.
 Inputs = list[tuple[str, Dtype, tuple[int, ...]]]
@@ -88,6 +91,13 @@ REQUEST_KEYS = st.sampled_from(
 )
 
 
+def refer(tensor: TensorMessage, region: str, offset: int, size: int) -> None:
+    tensor.parameters["shared_memory_region"].string_param = region
+    tensor.parameters["shared_memory_byte_size"].int64_param = size
+    if offset:
+        tensor.parameters["shared_memory_offset"].int64_param = offset
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> ModelInferRequest:
     """A request that its model accepts."""
@@ -103,7 +113,10 @@ def requests(draw: st.DrawFn) -> ModelInferRequest:
             shape[0] = rows
         tensor = request.inputs.add(name=name, datatype=dtype.value, shape=shape)
         count = int(np.prod(shape))
-        if dtype in TYPED_FIELDS and not raw:
+        if count and dtype is not Dtype.BYTES and draw(st.sampled_from([False, False, True])):
+            size = count * dtype.size_bytes
+            refer(tensor, draw(st.sampled_from(["r", "half"])), draw(st.integers(0, PAGE - size)), size)
+        elif dtype in TYPED_FIELDS and not raw:
             field, values = TYPED_FIELDS[dtype]
             getattr(tensor.contents, field).extend(draw(st.lists(values, min_size=count, max_size=count)))
         elif dtype is Dtype.BYTES:
@@ -114,7 +127,9 @@ def requests(draw: st.DrawFn) -> ModelInferRequest:
             size = count * dtype.size_bytes
             request.raw_input_contents.append(draw(st.binary(min_size=size, max_size=size)))
     for name in draw(st.lists(st.sampled_from(OUTPUTS.get(model, ["y"])), unique=True)):
-        request.outputs.add(name=name)
+        output = request.outputs.add(name=name)
+        if draw(st.booleans()):
+            refer(output, "r", PAGE + 1024 * len(request.outputs) + draw(st.integers(0, 3)), 1000)
     for key in draw(st.lists(st.sampled_from(["a", "b"]), unique=True)):
         request.parameters[key].string_param = "s"
     return request

@@ -1,15 +1,19 @@
 // Answers ModelInferRequests from standard input as the native wire does, with models that give their inputs back: the
 // native half of tests/unit/test_infer_codec.py.
 //
-// First comes a table of models, one word after another, in the fields' order below, ended by "end"; then requests,
-// each behind its length (4 bytes, little-endian). Each answer is a gRPC code or 255 for "handed on" (1 byte), a length
-// (4 bytes), and as many bytes: the status message or the encoded response.
+// First come a table of models and one of shared memory regions, one word after another, in the fields' order below,
+// each ended by "end"; then requests, each behind its length (4 bytes, little-endian). Each answer is a gRPC code or
+// 255 for "handed on" (1 byte), a length (4 bytes), and as many bytes: the status message or the encoded response.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <map>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +23,8 @@
 #include "wire/infer_codec.h"
 #include "wire/infer_request.h"
 #include "wire/integer_conversion.h"
+#include "wire/placed_outputs.h"
+#include "wire/shared_regions.h"
 
 namespace {
 
@@ -32,6 +38,7 @@ using npuserve::wire::DeclaredTensor;
 using npuserve::wire::InferPlan;
 using npuserve::wire::InferRequest;
 using npuserve::wire::ModelInterface;
+using npuserve::wire::SharedRegions;
 using npuserve::wire::Verdict;
 
 constexpr uint8_t kHandedOn = 255;
@@ -79,8 +86,22 @@ std::map<std::string, ModelInterface, std::less<>> read_models(std::istream& in)
     for (auto left = read_number<size_t>(in); left > 0; --left) model.outputs.push_back(read_tensor(in));
     models.emplace(name, std::move(model));
   }
-  in.get();  // the end of the line
   return models;
+}
+
+// NAME PATH OFFSET BYTE_SIZE
+SharedRegions read_regions(std::istream& in) {
+  SharedRegions regions;
+  for (std::string name; in >> name && name != "end";) {
+    std::string path;
+    in >> path;
+    const auto offset = read_number<uint64_t>(in);
+    const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (!regions.add(name, file, offset, read_number<size_t>(in))) throw std::runtime_error(path + " is not mapped");
+    close(file);
+  }
+  in.get();  // the end of the line
+  return regions;
 }
 
 struct Answer {
@@ -94,19 +115,23 @@ Answer refused(const Status& status) { return {static_cast<uint8_t>(status.code(
 // of their raw form, in one row.
 Answer executed(const ModelInterface& model, const InferRequest& request, const InferPlan& plan) {
   std::vector<Shape> shapes;
+  std::vector<std::vector<std::byte>> slots;  // outputs may be placed where inputs lie
   for (const TensorView& input : plan.inputs) {
+    slots.emplace_back(input.data, input.data + input.size_bytes);
     const DeclaredTensor& output = model.outputs[shapes.size()];
     shapes.push_back(output.name == "raw" ? Shape{1, static_cast<int64_t>(input.size_bytes)} : input.shape);
   }
   std::vector<OutputView> outputs;
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
     const size_t element_bytes = npuserve::core::dtype_size_bytes(model.outputs[i].sink_dtype());
-    outputs.emplace_back(plan.inputs[i].data, element_bytes, shapes[i], shapes[i]);
+    outputs.emplace_back(slots[i].data(), element_bytes, shapes[i], shapes[i]);
   }
   const npuserve::wire::DeclaredOutputs declared(model, plan.wanted, outputs);
   if (!declared.status().ok()) return refused(declared.status());
+  const npuserve::wire::PlacedOutputs placed(model, plan.destinations, declared.views());
+  if (!placed.status().ok()) return refused(placed.status());
   Status status;
-  const Buffer response = npuserve::wire::encode_response(model, request.id, plan.wanted, declared.views(), status);
+  const Buffer response = npuserve::wire::encode_response(model, request.id, plan.wanted, placed.views(), status);
   if (!status.ok()) return refused(status);
   const auto message = response.bytes().subspan(npuserve::wire::kPrefixBytes);
   return {0, std::string(reinterpret_cast<const char*>(message.data()), message.size())};
@@ -114,7 +139,7 @@ Answer executed(const ModelInterface& model, const InferRequest& request, const 
 
 class Answers {
  public:
-  explicit Answers(std::istream& in) : models_(read_models(in)) {}
+  explicit Answers(std::istream& in) : models_(read_models(in)), regions_(read_regions(in)) {}
 
   Answer answer(std::string_view message) {
     if (!npuserve::wire::parse(std::as_bytes(std::span(message)), request_)) {
@@ -122,7 +147,7 @@ class Answers {
     }
     const auto found = models_.find(request_.model_name);
     if (found == models_.end() || !request_.model_version.empty()) return {kHandedOn, ""};
-    const InferPlan plan = npuserve::wire::check(request_, found->second);
+    const InferPlan plan = npuserve::wire::check(request_, found->second, &regions_);
     switch (plan.verdict) {
       case Verdict::kReady:
         return executed(found->second, request_, plan);
@@ -136,6 +161,7 @@ class Answers {
 
  private:
   std::map<std::string, ModelInterface, std::less<>> models_;
+  SharedRegions regions_;
   InferRequest request_;  // one for all, as an endpoint has
 };
 
