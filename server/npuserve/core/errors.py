@@ -15,3 +15,8 @@ class ServeError(Exception):
 def invalid(message: str) -> ServeError:
     """Return an INVALID_ARGUMENT error: the caller sent something wrong."""
     return ServeError(StatusCode.INVALID_ARGUMENT, message)
+
+
+def lacks_room(message: str) -> bool:
+    """Say whether an INTERNAL error is none of a model's: the client's shared memory is too small for an output."""
+    return message.startswith("shared memory size specified with the request")

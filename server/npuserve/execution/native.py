@@ -8,7 +8,7 @@ from npuserve import _engine
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import BatchingOptions
 from npuserve.core.dtype import Dtype
-from npuserve.core.errors import ServeError, invalid
+from npuserve.core.errors import ServeError, invalid, lacks_room
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import Gear, ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
@@ -57,7 +57,7 @@ class NativeExecutor:
             lambda token: self._model.submit(token, arguments, request.rows, destinations), self._model.cancel
         )
         if completion.status:
-            if completion.status == StatusCode.INTERNAL:
+            if completion.status == StatusCode.INTERNAL and not lacks_room(completion.message):
                 _log.error("model '%s' failed: %s", self._name, completion.message)
             raise ServeError(StatusCode(completion.status), completion.message)
         return ExecuteResult(

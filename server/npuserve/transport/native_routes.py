@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from npuserve._wire import DeclaredTensor, Route
 from npuserve.core.dtype import Dtype
+from npuserve.core.errors import lacks_room
 from npuserve.core.status import StatusCode
 from npuserve.core.timing import request_timing
 from npuserve.observability.requests import FinishedRequest
@@ -79,5 +80,6 @@ def finished_request(finished: "FinishedInfer", front_end: str) -> FinishedReque
 
 
 def log_failure(model: str, reason: str) -> None:
-    """Log a request that a model accepted and failed to answer."""
-    _log.error("model '%s' failed: %s", model, reason)
+    """Log a request that a model accepted and failed to answer, unless the client is to blame."""
+    if not lacks_room(reason):
+        _log.error("model '%s' failed: %s", model, reason)
