@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,3 +145,75 @@ def test_slow_requests_are_warned_of_without_a_verbose_log(tmp_path: Path) -> No
         line = json.loads(next(line for line in server.lines if '"late"' in line))
         assert line["level"] == "warning"
         assert line["total_us"] >= 20_000
+
+
+NPU_SMI = """\
++---------------------------+---------------+----------------------------------------------------+
+| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
+| Chip                      | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |
++===========================+===============+====================================================+
+| 0     910B3               | OK            | 91.7        38                0    / 0             |
+| 0                         | 0000:C1:00.0  | 25          0    / 0          3339 / 65536         |
++===========================+===============+====================================================+
+"""
+
+
+def device_metrics(server: Server) -> dict[str, Metric]:
+    """Scrape until the sampler has asked a device that is in use."""
+    until = time.monotonic() + 60
+    while "npu_memory_total_bytes" not in (metrics := scrape(server)):
+        assert time.monotonic() < until, "the devices' memory is not told"
+    return metrics
+
+
+def with_npu_smi(folder: Path, script: str) -> str:
+    """Return a PATH on which npu-smi is the shell script."""
+    program = folder / "npu-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_devices_are_told_of_under_our_names_and_under_those_of_tritons_dashboards(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "table").write_text(NPU_SMI)
+    changes = {
+        "PATH": with_npu_smi(tmp_path, f"cat {tmp_path}/table"),
+        "NPUSERVE_EMULATOR_MEMORY_BYTES": str(1 << 30),
+    }
+    with serving(folder, "--metrics-interval-ms=20", **changes) as server:
+        metrics = device_metrics(server)
+
+        def told(name: str) -> float:
+            value = metrics[f"npu_{name}"].value(f"npu_{name}", npu_id="0")
+            if twin := metrics.get(f"nv_gpu_{name}"):
+                assert (twin.kind, twin.value(f"nv_gpu_{name}", gpu_uuid="npu-0")) == ("gauge", value)
+            return value
+
+        assert told("memory_total_bytes") == 1 << 30  # the driver's word, not the table's
+        assert 0 < told("memory_used_bytes") < 1 << 30
+        assert [told(name) for name in ("utilization", "power_usage", "temperature_celsius", "health")] == [
+            0.25, 91.7, 38, 1,
+        ]  # fmt: skip
+        assert {
+            f"nv_gpu_{name}" for name in ("utilization", "memory_total_bytes", "memory_used_bytes", "power_usage")
+        } <= set(metrics)
+
+
+def test_a_npu_smi_that_hangs_holds_neither_the_server_nor_its_end(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "started")
+    path = with_npu_smi(tmp_path, f"echo started > {tmp_path}/started; sleep 1000 & sleep 1000")
+    with serving(folder, "--metrics-interval-ms=20", PATH=path) as server:
+        assert (tmp_path / "started").read_text() == "started\n"
+        with triton_grpc.InferenceServerClient(server.url) as client:
+            infer(client, triton_grpc, 1, "beside")
+        assert "nv_inference_count" in scrape(server)
+        server.signal()
+        assert server.wait() == 0
+
+
+def test_no_device_is_told_of_unless_wanted(folder: Path) -> None:
+    with serving(folder, "--allow-gpu-metrics=false", "--metrics-interval-ms=20") as server:
+        for _ in range(20):
+            assert not [name for name in scrape(server) if name.startswith(("npu_memory", "nv_gpu"))]

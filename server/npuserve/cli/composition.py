@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -24,6 +25,7 @@ from npuserve.execution.python_model.metrics import CustomMetrics
 from npuserve.execution.response_cache import ResponseCache
 from npuserve.observability.exposition import Family, Sample
 from npuserve.observability.logging import LogSettings
+from npuserve.observability.npu_smi import NpuSmi
 from npuserve.observability.otel import MissingExtraError
 from npuserve.repository.loading import ModelLoader
 from npuserve.repository.registry import ModelRegistry
@@ -77,7 +79,9 @@ class _Server:
         self._observers = observers
         self._inference = InferenceService(observers.all)
         python = PythonBackend(self._inference)
-        self._loader = _loader(options, self._inference, python)
+        self._npu_smi = NpuSmi(shutil.which("npu-smi"))
+        ascend = AscendBackend(options.acl_candidates, self._npu_smi.read)
+        self._loader = _loader(options, self._inference, python, ascend)
         self._registry = ModelRegistry(
             self._loader,
             load_concurrency=options.model_load_concurrency,
@@ -90,7 +94,11 @@ class _Server:
         self._metrics = MetricsService(
             self._registry,
             options.metrics,
-            MetricsSources(latencies=observers.latencies, custom=lambda: _custom_families(python.metrics)),
+            MetricsSources(
+                latencies=observers.latencies,
+                devices=ascend.device_samples,
+                custom=lambda: _custom_families(python.metrics),
+            ),
         )
         self._front_ends: list[FrontEnd] = []
         if options.grpc is not None:
@@ -116,6 +124,7 @@ class _Server:
             stack.push_async_callback(asyncio.to_thread, self._observers.close)
             if endpoint is not None:
                 self._metrics.start()
+                stack.callback(self._npu_smi.close)
                 stack.push_async_callback(self._metrics.close)
             return await lifecycle.run()
 
@@ -148,9 +157,7 @@ class _Server:
             return GrpcAioFrontEnd(methods, options)
         from npuserve.transport.wire import WireFrontEnd
 
-        front_end = WireFrontEnd(
-            methods, self._routes(options), options, self._observers.all, regions=self._regions
-        )
+        front_end = WireFrontEnd(methods, self._routes(options), options, self._observers.all, regions=self._regions)
         self._observers.watch(front_end.ask_observer)
         return front_end
 
@@ -190,9 +197,11 @@ def _custom_families(metrics: CustomMetrics) -> list[Family]:
     ]
 
 
-def _loader(options: ServerOptions, inference: InferenceService, python: PythonBackend) -> ModelLoader:
+def _loader(
+    options: ServerOptions, inference: InferenceService, python: PythonBackend, ascend: AscendBackend
+) -> ModelLoader:
     backends: Mapping[str, Backend] = {
-        "ascend": AscendBackend(options.acl_candidates),
+        "ascend": ascend,
         "identity": IdentityBackend(),
         "onnxruntime": OnnxRuntimeBackend(),
         "python": python,

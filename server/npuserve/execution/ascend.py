@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
 from npuserve.execution.completions import CompletionRouter
 from npuserve.execution.native import NativeExecutor, model_signature, native_options
+from npuserve.observability.machine import DeviceSample
+from npuserve.observability.npu_smi import filled
 
 _log = logging.getLogger(__name__)
 
@@ -22,13 +25,19 @@ class AscendBackend:
     """Loads OM models. Starts AscendCL with the first model; one per process, as AscendCL is.
 
     candidates: in order of preference, the files that together are one AscendCL library.
+    boards: tells what AscendCL does not, of every device of the machine under the machine's numbers; may block.
     """
 
-    def __init__(self, candidates: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self, candidates: Sequence[Sequence[str]], boards: Callable[[], Sequence[DeviceSample]] = tuple
+    ) -> None:
         self._candidates = [list(files) for files in candidates]
+        self._boards = boards
         self._start = asyncio.Lock()
         self._runtime: _engine.Runtime | None = None
         self._router: CompletionRouter | None = None
+        self._asking = threading.Lock()  # held while devices are asked, and while AscendCL is ended
+        self._silent: set[int] = set()  # guarded by _asking: devices that did not answer when last asked
 
     @property
     def needs_model_file(self) -> bool:
@@ -67,7 +76,42 @@ class AscendBackend:
             count, last = runtime.failed_releases
             if count:
                 _log.warning("the driver refused to take back %d handles; the last: %s", count, last)
-            await asyncio.to_thread(runtime.close)
+            await asyncio.to_thread(self._end, runtime)
+
+    def device_samples(self) -> list[DeviceSample]:
+        """Return what is known of each device now; nothing before AscendCL was started.
+
+        Any thread, also beside `close`; blocks. Raises AclError if the devices cannot be counted.
+        """
+        with self._asking:
+            runtime = self._runtime
+            if runtime is None:
+                return []
+            samples = [self._sample(runtime, device) for device in range(runtime.device_count)]
+        return _joined(samples, self._boards())
+
+    def _sample(self, runtime: _engine.Runtime, device: int) -> tuple[DeviceSample, int | None]:
+        """Return what AscendCL tells of a device, and the machine's number of it."""
+        try:
+            state = runtime.device_state(device)
+        except _engine.AclError as error:
+            if device not in self._silent:
+                self._silent.add(device)
+                _log.warning("device %d does not tell its state: %s", device, error)
+            return DeviceSample(device=device, is_healthy=False if error.kind == "device_fatal" else None), None
+        self._silent.discard(device)
+        total, percent = state.memory_total_bytes, state.utilization_percent
+        sample = DeviceSample(
+            device=device,
+            memory_total_bytes=total or None,
+            memory_used_bytes=total - state.memory_free_bytes if total else None,
+            utilization=None if percent is None else percent / 100,
+        )
+        return sample, state.physical_id
+
+    def _end(self, runtime: _engine.Runtime) -> None:
+        with self._asking:
+            runtime.close()
 
     async def _started(self) -> _engine.Runtime:
         async with self._start:
@@ -79,6 +123,17 @@ class AscendBackend:
                 self._router = CompletionRouter()
                 self._router.start()
             return self._runtime
+
+
+def _joined(samples: Sequence[tuple[DeviceSample, int | None]], boards: Sequence[DeviceSample]) -> list[DeviceSample]:
+    """Fill in what the boards tell: of the same number, or, if these are all devices of the machine, the same place."""
+    numbered = {board.device: board for board in boards}
+    if not all(number in numbered for _, number in samples) and len(boards) == len(samples):
+        return [filled(sample, board) for (sample, _), board in zip(samples, boards, strict=True)]
+    return [
+        filled(sample, numbered[number]) if number is not None and number in numbered else sample
+        for sample, number in samples
+    ]
 
 
 @contextmanager

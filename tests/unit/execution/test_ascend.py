@@ -13,6 +13,7 @@ from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.execution.ascend import AscendBackend
 from npuserve.execution.native import NativeExecutor
+from npuserve.observability.machine import DeviceSample
 from support.emulator import LIBRARY
 from support.executions import execute
 from support.models import build_models, expected_tokens
@@ -134,4 +135,80 @@ async def test_a_library_that_is_not_there_is_unavailable_and_named(tmp_path: Pa
     with pytest.raises(ServeError, match=r"libascendcl\.so") as caught:
         await backend.device_count()
     assert caught.value.status is StatusCode.UNAVAILABLE
+    await backend.close()
+
+
+async def test_devices_are_told_of_once_a_model_uses_them(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPUSERVE_EMULATOR_DEVICES", "2")
+    monkeypatch.setenv("NPUSERVE_EMULATOR_MEMORY_BYTES", str(256 << 20))
+    backend = AscendBackend([[str(LIBRARY)]])
+    assert backend.device_samples() == []
+    executor = await loaded(backend, models / "tokens.om", config("tokens", 8))
+    used, idle = await asyncio.to_thread(backend.device_samples)
+    assert used == DeviceSample(device=0, memory_total_bytes=256 << 20, memory_used_bytes=used.memory_used_bytes)
+    assert used.memory_used_bytes is not None
+    assert 0 < used.memory_used_bytes < 256 << 20
+    assert idle == DeviceSample(device=1)
+    await executor.close()
+    assert await asyncio.to_thread(backend.device_samples) == [DeviceSample(device=0), DeviceSample(device=1)]
+    await backend.close()
+    assert backend.device_samples() == []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "powers"),
+    [
+        ((0, 1, 2), [10.0, 11.0]),
+        ((4, 5), [14.0, 15.0]),
+        ((4, 5, 6), [None, None]),
+        ((1, 2, 3), [None, 11.0]),
+        ((), [None, None]),
+    ],
+    ids=["equal numbers", "as many under other numbers", "other devices", "a part of the devices", "none"],
+)
+async def test_what_the_boards_tell_is_told_of_the_right_device(
+    numbers: tuple[int, ...], powers: list[float | None], models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPUSERVE_EMULATOR_DEVICES", "2")
+    boards = [DeviceSample(device=number, power_watts=10.0 + number, utilization=0.5) for number in numbers]
+    backend = AscendBackend([[str(LIBRARY)]], lambda: boards)
+    await backend.describe(models / "tokens.om", ModelConfig())
+    samples = await asyncio.to_thread(backend.device_samples)
+    assert [(sample.device, sample.power_watts) for sample in samples] == list(enumerate(powers))
+    await backend.close()
+
+
+async def test_devices_are_told_of_while_they_serve_and_while_they_are_given_back(models: Path) -> None:
+    backend = AscendBackend([[str(LIBRARY)]])
+    executor = await loaded(backend, models / "tokens.om", config("tokens", 8))
+    done = False
+
+    def ask() -> int:
+        asked = 0
+        while not done:
+            asked += len(backend.device_samples())
+        return asked
+
+    asking = [asyncio.create_task(asyncio.to_thread(ask)) for _ in range(2)]
+    answers = await asyncio.gather(*(execute(executor, tokens(1, 8, seed), 1) for seed in range(200)))
+    assert len(answers) == 200
+    await executor.close()
+    await backend.close()
+    done = True
+    assert all(await asyncio.gather(*asking))
+
+
+async def test_a_lost_device_is_unhealthy_and_one_that_does_not_answer_is_logged_once(
+    models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NPUSERVE_EMULATOR_DEVICES", "2")
+    monkeypatch.setenv(
+        "NPUSERVE_EMULATOR_FAULTS",
+        ";".join(f"aclrtGetDeviceUtilizationRate:{nth}:507899" for nth in (1, 3, 7)),
+    )
+    backend = AscendBackend([[str(LIBRARY)]])
+    await backend.describe(models / "tokens.om", ModelConfig())
+    health = [[sample.is_healthy for sample in backend.device_samples()] for _ in range(4)]
+    assert health == [[False, None], [False, None], [None, None], [False, None]]
+    assert caplog.text.count("device 0 does not tell its state: aclrtGetDeviceUtilizationRate failed: 507899") == 2
     await backend.close()
