@@ -53,7 +53,17 @@ class OnnxRunner:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=thread)
 
     async def run(self, batch: Sequence[ExecuteRequest], execution: Execution) -> Sequence[ExecuteResult | ServeError]:
-        """Run a batch; a request with text that the model cannot take fails alone. Raises ServeError: INTERNAL."""
+        """Run a batch; a request with text that the model cannot take fails alone. Raises ServeError: INTERNAL.
+
+        Putting the batch together and taking it apart, which may be long work with text, is also the thread's.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch, execution)
+
+    async def close(self) -> None:
+        """Let the session go. Nothing runs any more."""
+        await asyncio.to_thread(self._thread.shutdown)
+
+    def _run(self, batch: Sequence[ExecuteRequest], execution: Execution) -> Sequence[ExecuteResult | ServeError]:
         given = [self._arrays(request) for request in batch]
         accepted = [index for index, arrays in enumerate(given) if not isinstance(arrays, ServeError)]
         if not accepted:
@@ -61,16 +71,10 @@ class OnnxRunner:
         feeds = _joined([each for each in given if not isinstance(each, ServeError)])
         specs = self._wanted([batch[index] for index in accepted])
         execution.gathered_ns = time.monotonic_ns()
-        arrays = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._execute, [spec.name for spec in specs], feeds
-        )
+        arrays = self._execute([spec.name for spec in specs], feeds)
         execution.executed_ns = time.monotonic_ns()
         results = iter(self._split([batch[index].rows for index in accepted], specs, arrays))
         return [each if isinstance(each, ServeError) else next(results) for each in given]
-
-    async def close(self) -> None:
-        """Let the session go. Nothing runs any more."""
-        await asyncio.to_thread(self._thread.shutdown)
 
     def _execute(self, names: list[str], feeds: dict[str, Array]) -> list[Array]:
         try:

@@ -1,5 +1,6 @@
 """Answers kept for requests that come again, within a bound, as `response_cache { enable: true }` asks."""
 
+import asyncio
 import hashlib
 import struct
 import time
@@ -15,6 +16,9 @@ from npuserve.observability.statistics import Duration, ModelStatistics
 
 _ENTRY_BYTES = 512
 """What an entry costs beside its tensors' bytes: its key, its objects; a round number above what was measured."""
+
+_LARGE_BYTES = 256 * 1024
+"""What is hashed beside the event loop: more than a small part of a millisecond."""
 
 
 class ResponseCache:
@@ -90,7 +94,11 @@ class CachingExecutor:
     async def execute(self, request: ExecuteRequest) -> ExecuteResult:
         """Answer from the cache, or run the model and keep what it answers; a failure is not kept."""
         started_ns = time.monotonic_ns()
-        key = _key(self._identity, request)
+        request = replace(request, inputs=[_unchanging(tensor) for tensor in request.inputs])
+        if sum(len(tensor.data) for tensor in request.inputs) > _LARGE_BYTES:
+            key = await asyncio.to_thread(_key, self._identity, request)
+        else:
+            key = _key(self._identity, request)
         found = self._cache.find(key)
         if found is not None:
             self._counts.hit = _add(self._counts.hit, time.monotonic_ns() - started_ns)
@@ -117,6 +125,15 @@ class CachingExecutor:
     async def close(self) -> None:
         """Close the model. What is kept of it is never found again and gives way in time."""
         await self._inner.close()
+
+
+def _unchanging(tensor: Tensor) -> Tensor:
+    """Return the tensor; a copy if it lies in memory that others may write to, such as a client's shared memory.
+
+    A change after the key was made would leave a wrong answer to everybody who asks for what was there before.
+    """
+    is_own = isinstance(tensor.data, bytes) or tensor.data.readonly
+    return tensor if is_own else replace(tensor, data=bytes(tensor.data))
 
 
 def _key(identity: bytes, request: ExecuteRequest) -> bytes:

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -311,3 +312,21 @@ async def test_without_an_instance_that_takes_requests_the_load_fails(
 ) -> None:
     with pytest.raises(ServeError, match="model 'm' has no instance that takes requests"):
         await load(opened, folder / "model.onnx", add_mul(), "instance_group { passive: true }")
+
+
+async def test_text_is_taken_apart_and_put_together_beside_the_loop(
+    opened: list[ScheduledExecutor], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def noting(content: bytes | memoryview) -> Iterator[bytes]:
+        threads.append(threading.current_thread())
+        return iter(split_elements(content))
+
+    monkeypatch.setattr("npuserve.execution.onnx_session.split_elements", noting)
+    executor, _ = await load(opened, folder / "model.onnx", echo(TensorProto.STRING))
+    content = join_elements([b"a", b"bc"])
+    result = await executor.execute(ExecuteRequest(inputs=[Tensor("x", Dtype.BYTES, (1, 2), content)]))
+    assert bytes(result.outputs[0].data) == content
+    assert threading.main_thread() not in threads
+    assert len(threads) == 1

@@ -1,6 +1,10 @@
 """The cache on an executor that counts how often it is asked."""
 
+import asyncio
+import hashlib
+import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,6 +93,36 @@ async def test_a_failure_is_not_kept() -> None:
         await cached.execute(request(b"abc"))
     inner.close_calls = 0
     assert answer(await cached.execute(request(b"abc"))) == b"abc"
+
+
+async def test_memory_that_changes_while_the_model_runs_spoils_no_answer() -> None:
+    memory = bytearray(b"abc")
+    cached = CachingExecutor(model(), ResponseCache(ROOM), "m/1")
+    first = asyncio.create_task(cached.execute(replace(request(b"abc"), inputs=[changing(memory)])))
+    await asyncio.sleep(0)  # the model has the request now
+    memory[:] = b"xyz"
+    assert answer(await first) == b"abc"
+    assert answer(await cached.execute(request(b"abc"))) == b"abc"
+
+
+def changing(memory: bytearray) -> Tensor:
+    return Tensor("x", Dtype.UINT8, (len(memory),), memoryview(memory))
+
+
+@pytest.mark.parametrize(("size", "is_beside"), [(1000, False), (1 << 20, True)])
+async def test_much_content_is_hashed_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch, size: int, is_beside: bool
+) -> None:
+    threads: list[threading.Thread] = []
+    blake2b = hashlib.blake2b
+
+    def noting(**options: Any) -> object:
+        threads.append(threading.current_thread())
+        return blake2b(**options)
+
+    monkeypatch.setattr(hashlib, "blake2b", noting)
+    await CachingExecutor(model(), ResponseCache(ROOM), "m/1").execute(request(bytes(size)))
+    assert [thread is not threading.main_thread() for thread in threads] == [is_beside]
 
 
 def kept(size: int) -> ExecuteResult:
