@@ -83,9 +83,9 @@ EndpointSession::EndpointSession(const Limits& limits, int compression_level)
   endpoint.set_routes({{"copy", "", target}, {"copy", "3", target}});
 }
 
-EndpointSession::Client& EndpointSession::connect() {
+EndpointSession::Client& EndpointSession::connect(bool may_share) {
   Client& client = clients_.emplace_back();
-  client.id = endpoint.open(now_ns);
+  client.id = endpoint.open(now_ns, may_share);
   exchange();
   return client;
 }

@@ -53,7 +53,7 @@ class EndpointSession {
     uint64_t id = 0;
     ClientSession session;
   };
-  Client& connect();
+  Client& connect(bool may_share = false);
   void close(Client& client);
 
   // Sends a whole unary call and carries bytes both ways. Returns its stream.

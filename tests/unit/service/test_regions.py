@@ -96,6 +96,35 @@ def test_a_region_that_is_in_use_is_unmapped_when_the_last_use_ends(regions: Sha
     assert mappings() == 0
 
 
+class Table:
+    """What it is told of, as lines."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def add(self, name: str, file: int, offset: int, byte_size: int) -> None:
+        self.told.append(f"add {name} {offset} {byte_size} of {os.fstat(file).st_size}")
+
+    def remove(self, name: str) -> None:
+        self.told.append(f"remove {name}")
+
+
+def test_a_table_is_told_of_what_is_registered_and_unregistered(shared_object: Path) -> None:
+    regions, table = SharedMemoryRegions(), Table()
+    regions.follow(table)
+    regions.register("a", KEY, 0, 2 * PAGE)
+    regions.register("b", KEY, PAGE, 8)
+    for name, key, size in (("a", KEY, PAGE), ("c", KEY, 3 * PAGE), ("c", "/not_there", PAGE)):
+        with pytest.raises(ServeError):
+            regions.register(name, key, 0, size)
+    assert table.told == [f"add a 0 {2 * PAGE} of {2 * PAGE}", f"add b {PAGE} 8 of {2 * PAGE}"]
+    table.told.clear()
+    regions.unregister("a")
+    regions.register("c", KEY, 0, PAGE)
+    regions.unregister()
+    assert table.told == ["remove a", f"add c 0 {PAGE} of {2 * PAGE}", "remove b", "remove c"]
+
+
 def test_registering_keeps_no_file_of_what_it_refuses(regions: SharedMemoryRegions) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for offset, size in ((0, 3 * PAGE), (1, 8), (0, 0)):
