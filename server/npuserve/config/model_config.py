@@ -5,6 +5,7 @@ was found, what was expected. Fields that ModelConfig does not have are errors, 
 """
 
 import difflib
+import errno
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +17,22 @@ from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.status import StatusCode
 
+MAX_BYTES = 16 << 20
+"""Of a config. The parser takes about a second for 2 MB; the largest that people write have some tens of KB."""
+
 
 def read_model_config(path: Path) -> ModelConfig:
     """Read and parse a file. Raises ServeError: INVALID_ARGUMENT (its content), INTERNAL (it cannot be read)."""
     try:
-        content = path.read_bytes()
+        # A pipe or a device would be read without end.
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "Not a regular file")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         message = f"failed to open text file for read {path}: {error.strerror}"
         raise ServeError(StatusCode.INTERNAL, message) from error
+    _check_size(len(content), str(path))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -45,12 +54,18 @@ def parse_model_config(text: str, path: Path) -> ModelConfig:
 
 def parse_model_config_json(text: str) -> ModelConfig:
     """Parse the JSON form, with the field names of either case. Raises ServeError: INVALID_ARGUMENT."""
+    _check_size(len(text), "the model config's JSON")
     config = ModelConfig()
     try:
         json_format.Parse(text, config, descriptor_pool=POOL)
     except (json_format.ParseError, ValueError, RecursionError) as error:
         raise invalid(f"failed to parse the model config's JSON: {error}") from error
     return config
+
+
+def _check_size(size: int, source: str) -> None:
+    if size > MAX_BYTES:
+        raise invalid(f"failed to read {source}: a model config may have at most {MAX_BYTES} bytes")
 
 
 def _position(before: bytes) -> tuple[int, int]:

@@ -118,8 +118,15 @@ def _segments(dims: Sequence[int]) -> list[int]:
     return [math.prod(dims[left + 1 : right]) for left, right in pairwise(cuts)]
 
 
+MAX_INSTANCES = 1024
+"""Of one model. Each has a thread or a process: many more would take them away from every other model."""
+
+
 def validate_instances(config: ModelConfig, device_count: int) -> None:
     """Check where a completed config's instances run; `gpus` are NPU ordinals. Raises ServeError: INVALID_ARGUMENT."""
+    instances = sum(group.count * max(len(group.gpus), 1) for group in config.instance_group)
+    if instances > MAX_INSTANCES:
+        raise invalid(f"model {config.name} has {instances} instances, more than {MAX_INSTANCES} are not supported")
     for group in config.instance_group:
         subject = f"instance group {group.name} of model {config.name}"
         if group.profile:

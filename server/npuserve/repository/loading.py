@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,7 +82,8 @@ class ModelLoader:
         config = ModelConfig()
         if override is not None:
             config = parse_model_config_json(override)
-        elif directory.config_path.exists() or not self._auto_complete:
+        elif os.path.lexists(directory.config_path) or not self._auto_complete:
+            # A link that leads nowhere is a config that cannot be read, not none.
             config = read_model_config(directory.config_path)
         if config.name and config.name != directory.name:
             raise invalid(

@@ -143,6 +143,14 @@ def _stamps(folder: Path, skipped: Iterable[str] = ()) -> _Stamps:
             if name != "__pycache__" and not name.startswith(".") and not (path == str(folder) and name in skipped)
         ]
         for name in files:
-            status = (Path(path) / name).stat()
+            status = _status(Path(path) / name)
             stamps.add((f"{path}/{name}", status.st_mtime_ns, status.st_size))
     return frozenset(stamps)
+
+
+def _status(path: Path) -> os.stat_result:
+    """Look at a file, or at the link itself if it leads nowhere. Raises OSError."""
+    try:
+        return path.stat()
+    except OSError:
+        return path.lstat()

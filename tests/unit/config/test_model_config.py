@@ -1,7 +1,9 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from npuserve.config.model_config import parse_model_config, read_model_config
+from npuserve.config.model_config import MAX_BYTES, parse_model_config, parse_model_config_json, read_model_config
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 
@@ -127,3 +129,29 @@ def test_a_file_that_cannot_be_read_names_itself_and_the_reason(tmp_path: Path) 
     assert caught.value.message == (
         f"failed to open text file for read {tmp_path / 'config.pbtxt'}: No such file or directory"
     )
+
+
+def test_a_config_without_end_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.pbtxt"
+    path.write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(ServeError, match="a model config may have at most 16777216 bytes") as caught:
+        read_model_config(path)
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
+    with pytest.raises(ServeError, match="a model config may have at most 16777216 bytes"):
+        parse_model_config_json(" " * (MAX_BYTES + 1))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "nowhere", "circle"])
+def test_a_config_that_is_no_file_is_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "config.pbtxt"
+    make: dict[str, Callable[[], object]] = {
+        "pipe": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "folder": path.mkdir,
+        "nowhere": lambda: path.symlink_to("/no/such/file"),
+        "circle": lambda: path.symlink_to(path.name),
+    }
+    make[kind]()
+    with pytest.raises(ServeError, match="failed to open text file for read") as caught:
+        read_model_config(path)
+    assert caught.value.status is StatusCode.INTERNAL

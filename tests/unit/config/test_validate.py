@@ -1,8 +1,8 @@
 import pytest
 from google.protobuf import text_format
 from npuserve._proto import POOL
-from npuserve._proto.model_config_pb2 import ModelConfig
-from npuserve.config.validate import validate_instances, validate_model_config, validate_tensors
+from npuserve._proto.model_config_pb2 import ModelConfig, ModelInstanceGroup
+from npuserve.config.validate import MAX_INSTANCES, validate_instances, validate_model_config, validate_tensors
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 
@@ -169,3 +169,12 @@ def test_instances_where_no_device_is_are_refused(group: str, device_count: int,
 
 def test_gpus_are_npu_ordinals() -> None:
     validate_instances(parse("instance_group { kind: KIND_GPU gpus: [ 0, 7 ] }"), 8)
+
+
+def test_more_instances_than_a_machine_has_threads_for_are_refused() -> None:
+    config = ModelConfig(name="m", backend="identity")
+    config.instance_group.add(name="m_0", kind=ModelInstanceGroup.KIND_CPU, count=MAX_INSTANCES)
+    validate_instances(config, 0)
+    config.instance_group.add(name="m_1", kind=ModelInstanceGroup.KIND_CPU, count=100_000)
+    with pytest.raises(ServeError, match="model m has 101024 instances, more than 1024 are not supported"):
+        validate_instances(config, 0)

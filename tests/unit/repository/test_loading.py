@@ -119,3 +119,11 @@ async def test_what_has_no_effect_is_said_in_the_log(tmp_path: Path, caplog: pyt
     write_config(tmp_path, "instance_group { host_policy: 'near' }")
     await load(tmp_path)
     assert "model 'm': accepted, but without effect: instance_group.host_policy" in caplog.text
+
+
+async def test_a_config_that_is_a_link_to_nowhere_is_not_taken_for_none(tmp_path: Path) -> None:
+    write_model(tmp_path / "m" / "1" / "model.om")
+    (tmp_path / "m" / "config.pbtxt").symlink_to("/no/such/config")
+    error = await failure(tmp_path)
+    assert error.status is StatusCode.INTERNAL
+    assert error.message.endswith("config.pbtxt: No such file or directory")

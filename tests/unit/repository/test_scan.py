@@ -2,7 +2,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from npuserve.repository.scan import scan_repositories
+from npuserve.repository.scan import find_model, fingerprint, scan_repositories
 
 
 def make(repository: Path, *folders: str) -> None:
@@ -77,3 +77,17 @@ def test_a_folder_that_cannot_be_listed_fails_alone(tmp_path: Path, monkeypatch:
     scan = scan_repositories([tmp_path])
     assert list(scan.models) == ["good"]
     assert "Permission denied" in scan.failures["bad"]
+
+
+def test_links_that_lead_nowhere_or_in_a_circle_are_files_like_any(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "1").mkdir(parents=True)
+    (folder / "nowhere").symlink_to("/no/such/file")
+    (folder / "1" / "circle").symlink_to("circle")
+    (folder / "upwards").symlink_to(folder)
+    directory = find_model([tmp_path], "model")
+    assert directory is not None
+    before = fingerprint(directory)
+    assert fingerprint(directory) == before
+    (folder / "nowhere").unlink()
+    assert fingerprint(directory) != before
