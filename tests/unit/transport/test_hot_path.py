@@ -123,6 +123,30 @@ def infer_once(channel: grpc.Channel, content: bytes) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
+async def test_an_observer_is_told_of_routed_requests_while_it_wants_to_be(tmp_path: Path) -> None:
+    observer = Observer(wants_all=False)
+    async with serving(tmp_path, observer) as (front_end, address):
+        with grpc.insecure_channel(address) as channel:
+            assert await asyncio.to_thread(infer_once, channel, bytes(16)) is grpc.StatusCode.OK
+            assert observer.told == []
+            observer.wants_all = True
+            front_end.ask_observer()
+            before_ns = time.monotonic_ns()
+            assert await asyncio.to_thread(infer_once, channel, bytes(16)) is grpc.StatusCode.OK
+            assert await asyncio.to_thread(infer_once, channel, bytes(15)) is grpc.StatusCode.INVALID_ARGUMENT
+    answered, refused = observer.told
+    assert (answered.model, answered.version, answered.id, answered.front_end) == ("copy", "1", "seven", "grpc")
+    assert (answered.status, answered.message, answered.trace_parent) == (StatusCode.OK, "", "00-1-2-01")
+    timing = answered.timing
+    assert timing is not None
+    assert (timing.batch_id, timing.gear, timing.batch_rows) == (2, 0, 1)
+    instants = [before_ns, answered.started_ns, timing.arrival_ns, timing.start_ns, timing.gathered_ns]
+    instants += [timing.d2h_end_ns, timing.scattered_ns, answered.ended_ns, time.monotonic_ns()]
+    assert instants == sorted(instants)
+    assert (refused.status, refused.timing, refused.trace_parent) == (StatusCode.INVALID_ARGUMENT, None, "00-1-2-01")
+    assert refused.message.startswith("[request id: seven] input byte size mismatch")
+
+
 @contextmanager
 def shared_object() -> Iterator[Path]:
     """A shared memory object of two pages, with a row at its start."""
