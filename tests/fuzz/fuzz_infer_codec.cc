@@ -1,4 +1,8 @@
-// Any bytes as a ModelInferRequest: parsed, checked against models of every kind, and answered if they are valid.
+// Any bytes as a ModelInferRequest: parsed, checked against models of every kind, and answered if they are valid. What
+// they say of the shared memory region "r" reaches nothing beside it.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +22,8 @@
 #include "wire/infer_codec.h"
 #include "wire/infer_request.h"
 #include "wire/model_interface.h"
+#include "wire/placed_outputs.h"
+#include "wire/shared_regions.h"
 
 namespace core = npuserve::core;
 namespace wire = npuserve::wire;
@@ -82,6 +88,25 @@ bool lies_in(Bytes inner, Bytes outer) {
   const std::less_equal<const std::byte*> before;
   return inner.empty() ||
          (before(outer.data(), inner.data()) && before(inner.data() + inner.size(), outer.data() + outer.size()));
+}
+
+// The one region, and all of its memory.
+struct Shared {
+  Shared() {
+    constexpr size_t kRegionBytes = 64;
+    const int file = memfd_create("npuserve_fuzz", MFD_CLOEXEC);
+    require(ftruncate(file, kRegionBytes) == 0 && regions.add("r", file, 0, kRegionBytes), "the region is mapped");
+    close(file);
+    memory = regions.find("r")->part(0, kRegionBytes);
+  }
+
+  wire::SharedRegions regions;
+  Bytes memory;
+};
+
+const Shared& shared() {
+  static const Shared instance;
+  return instance;
 }
 
 // --- Parsing: a request as text, every view of which is seen to lie in the message.
@@ -168,11 +193,12 @@ void check_input(const core::TensorView& view, const wire::DeclaredTensor& decla
   }
   require(fits(shape, declared.model_dims), "an input's shape is one that the model sees");
   const Bytes content(view.data, view.size_bytes);
-  require(lies_in(content, message) ||
+  require(lies_in(content, message) || (!content.empty() && lies_in(content, shared().memory)) ||
               std::any_of(plan.converted.begin(), plan.converted.end(),
                           [&](const wire::Buffer& each) { return lies_in(content, each.bytes()); }),
-          "an input lies in the message or in a conversion");
+          "an input lies in the message, in the region or in a conversion");
   if (declared.dtype == core::Dtype::kBytes) {
+    require(content.empty() || !lies_in(content, shared().memory), "a BYTES tensor is not its client's to change");
     require(bytes_elements(content) == static_cast<size_t>(core::element_count(view.shape)), "a BYTES tensor is full");
   } else {
     require(content.size() == core::byte_count(view.shape, core::dtype_size_bytes(declared.sink_dtype())),
@@ -185,6 +211,10 @@ void check_plan(const wire::InferPlan& plan, const wire::ModelInterface& model, 
   require(plan.inputs.size() == model.inputs.size(), "every input is there");
   require(plan.rows >= 1 && (plan.rows == 1 || plan.rows <= model.max_batch_size), "the rows fit the greatest batch");
   require(plan.wanted.empty() || plan.wanted.size() == model.outputs.size(), "every output is wanted or not");
+  require(plan.destinations.empty() || plan.destinations.size() == model.outputs.size(), "every output has a place");
+  for (const std::span<std::byte> place : plan.destinations) {
+    require(lies_in(place, shared().memory), "an output's place lies in the region");
+  }
   for (size_t i = 0; i < model.inputs.size(); ++i) {
     check_input(plan.inputs[model.input_positions[i]], model.inputs[i], plan, model.max_batch_size > 0, message);
   }
@@ -251,6 +281,24 @@ void check_response(Bytes framed, const std::vector<core::OutputView>& wanted) {
   }
 }
 
+// The outputs as the response has them, those in the region without bytes; none if the region has too little room.
+std::vector<core::OutputView> placed(const wire::ModelInterface& model, const wire::InferPlan& plan,
+                                     const std::vector<core::OutputView>& outputs) {
+  const wire::PlacedOutputs placed(model, plan.destinations, outputs);
+  bool has_room = true;
+  for (size_t i = 0; i < plan.destinations.size(); ++i) {
+    const std::span<std::byte> place = plan.destinations[i];
+    has_room = has_room && (place.empty() || place.size() >= outputs[i].size_bytes());
+  }
+  require(placed.status().ok() == has_room, "outputs are placed where there is room for all");
+  if (!has_room) return {};
+  for (size_t i = 0; i < plan.destinations.size(); ++i) {
+    const bool is_placed = placed.views()[i].size_bytes() == 0;
+    require(plan.destinations[i].empty() || is_placed, "a placed output is not in the response too");
+  }
+  return {placed.views().begin(), placed.views().end()};
+}
+
 void answer(const wire::ModelInterface& model, const wire::InferRequest& request, const wire::InferPlan& plan) {
   static const std::vector<std::byte> pattern = [] {
     std::vector<std::byte> bytes(4096);
@@ -266,7 +314,11 @@ void answer(const wire::ModelInterface& model, const wire::InferRequest& request
   for (size_t i = 0; i < shapes.size(); ++i) {
     outputs.emplace_back(pattern.data(), core::dtype_size_bytes(model.outputs[i].dtype), shapes[i].shape,
                          shapes[i].padded_shape);
-    if (plan.wanted.empty() || plan.wanted[i]) wanted.push_back(outputs.back());
+  }
+  outputs = placed(model, plan, outputs);
+  if (outputs.empty()) return;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (plan.wanted.empty() || plan.wanted[i]) wanted.push_back(outputs[i]);
   }
   core::Status status;
   const wire::Buffer framed = wire::encode_response(model, request.id, plan.wanted, outputs, status);
@@ -275,7 +327,7 @@ void answer(const wire::ModelInterface& model, const wire::InferRequest& request
 }
 
 void check_model(const wire::InferRequest& request, const wire::ModelInterface& model, Bytes message) {
-  const wire::InferPlan plan = wire::check(request, model);
+  const wire::InferPlan plan = wire::check(request, model, &shared().regions);
   if (plan.verdict == wire::Verdict::kRefused) {
     require(!plan.refusal.ok() && !plan.refusal.message().empty(), "a refusal says why");
   } else if (plan.verdict == wire::Verdict::kReady) {

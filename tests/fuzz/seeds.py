@@ -10,7 +10,7 @@ import json
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 import h11
@@ -68,6 +68,12 @@ def _add(request: pb.ModelInferRequest, name: str, datatype: str, shape: Sequenc
     request.raw_input_contents.append(_raw(datatype, count))
 
 
+def _refer(parameters: MutableMapping[str, pb.InferParameter], size: int, offset: int) -> None:
+    parameters["shared_memory_region"].string_param = "r"
+    parameters["shared_memory_byte_size"].int64_param = size
+    parameters["shared_memory_offset"].int64_param = offset
+
+
 def _requests() -> Iterator[pb.ModelInferRequest]:
     for datatype in [*_SIZES, "BYTES"]:
         request = pb.ModelInferRequest(model_name="plain", model_version="1", id="7")
@@ -107,6 +113,15 @@ def _requests() -> Iterator[pb.ModelInferRequest]:
     many.inputs[0].parameters["shared_memory_region"].string_param = "region"
     many.inputs[0].parameters["shared_memory_byte_size"].int64_param = 8
     yield many
+
+    shared = pb.ModelInferRequest(model_name="plain")
+    _refer(shared.inputs.add(name="x", datatype="FP32", shape=[4]).parameters, 16, 3)
+    _refer(shared.outputs.add(name="y").parameters, 24, 40)
+    yield shared
+    shared.outputs[0].parameters["shared_memory_byte_size"].int64_param = 23
+    yield shared
+    shared.inputs[0].parameters["shared_memory_offset"].int64_param = 49
+    yield shared
 
 
 def _codec_seeds() -> Iterator[bytes]:
