@@ -174,14 +174,16 @@ core::Timing Instance::timing_of(const Flight& flight) const {
   const BatchTiming& timing = flight.timing;
   std::optional<StagesBeforeEnd> before;
   if (flight.status.ok()) before = executor_->stages_before_end(flight.batch.slot);
+  // A batch that failed before its inputs were gathered has no instant of that.
+  const int64_t gathered_ns = std::max(timing.start_ns, timing.gathered_ns);
   // The device's clock is not the host's, so the order is seen to.
-  const auto instant = [&](int64_t before_ns) { return std::max(timing.gathered_ns, timing.ended_ns - before_ns); };
+  const auto instant = [&](int64_t before_ns) { return std::max(gathered_ns, timing.ended_ns - before_ns); };
   return {.batch_id = flight.batch.id,
           .gear = flight.gear,
           .batch_rows = flight.batch.rows(),
           .arrival_ns = 0,
           .start_ns = timing.start_ns,
-          .gathered_ns = timing.gathered_ns,
+          .gathered_ns = gathered_ns,
           .h2d_end_ns = before ? instant(before->h2d_end_ns) : 0,
           .execute_end_ns = before ? instant(before->execute_end_ns) : 0,
           .d2h_end_ns = timing.ended_ns,

@@ -200,7 +200,11 @@ cdef class Endpoint:
         finished = []
         while deref(self._endpoint).observation().next(request):
             finished.append(_finished(request))
-        self._on_finished(finished)
+        try:
+            self._on_finished(finished)
+        except Exception as error:
+            # Whoever watches is no part of the answers: no connection is lost for it.
+            self._loop.call_exception_handler({"message": "an observer of requests failed", "exception": error})
 
     cdef _flush(self, _Connection protocol, int64_t now_ns):
         try:

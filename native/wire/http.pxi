@@ -193,7 +193,11 @@ cdef class HttpEndpoint:
         finished = []
         while deref(self._endpoint).observation().next(request):
             finished.append(_finished(request))
-        self._on_finished(finished)
+        try:
+            self._on_finished(finished)
+        except Exception as error:
+            # Whoever watches is no part of the answers: no connection is lost for it.
+            self._loop.call_exception_handler({"message": "an observer of requests failed", "exception": error})
 
     cdef _flush(self, _HttpConnection protocol, int64_t now_ns):
         try:
@@ -326,6 +330,8 @@ cdef class _HttpConnection:
             self._transport.close()
         elif not self._said_end and not self._transport.is_closing():
             self._said_end = True
+            if not self._reading:
+                self._set_reading(True)
             self._transport.write_eof()
 
     cdef _set_reading(self, cpp_bool reading):

@@ -281,6 +281,8 @@ void HttpConnection::end_answer() {
 }
 
 void HttpConnection::end() {
+  // What was not read, closed upon, would take the last answer with it.
+  lingers_ |= !held_.empty();
   phase_ = Phase::kOver;
   since_ns_ = now_ns_;
   body_ = Message();
@@ -304,7 +306,10 @@ void HttpConnection::take_output(std::string& out, size_t about_bytes, int64_t n
   if (was_full && phase_ == Phase::kIdle) go_on();
 }
 
-void HttpConnection::set_writable(bool writable, int64_t now_ns) { unwritable_ns_ = writable ? kNever : now_ns; }
+void HttpConnection::set_writable(bool writable, int64_t now_ns) {
+  unwritable_ns_ = writable ? kNever : now_ns;
+  if (writable) sent_ns_ = now_ns;
+}
 
 // --- Time.
 
@@ -324,7 +329,9 @@ int64_t HttpConnection::next_wake_ns() const {
     case Phase::kStream:
       return unsent_until_ns;
     case Phase::kOver:
-      if (lingers_) return after(since_ns_, limits_.linger_timeout_ns);
+      if (lingers_ && outgoing_.empty() && unwritable_ns_ == kNever) {
+        return after(std::max(since_ns_, sent_ns_), limits_.linger_timeout_ns);
+      }
       return after(std::max(since_ns_, sent_ns_), limits_.slow_reader_timeout_ns);
   }
   return kNever;

@@ -69,7 +69,7 @@ class HttpConnection {
   // Nothing more will be read; what was answered is still to be sent.
   bool finished() const { return phase_ == Phase::kOver; }
 
-  // Behind what is sent, say so (FIN) and wait for the client's end; if not, close.
+  // The client is sending still: behind what is sent, say so (FIN) and wait for its end; if not, close.
   bool lingers() const { return lingers_; }
 
   // Drop it at once.
@@ -146,7 +146,7 @@ class HttpConnection {
 
   int64_t since_ns_;                // in the phase; in kBody since it last grew by 64 KiB
   size_t grown_bytes_ = 0;          // the body's size then
-  int64_t sent_ns_ = 0;             // when output was last taken, or came to be
+  int64_t sent_ns_ = 0;             // when output was last taken or let through, or came to be
   int64_t unwritable_ns_ = kNever;  // since when the transport has been full
 };
 

@@ -32,8 +32,8 @@ struct HttpLimits {
   int64_t slow_reader_timeout_ns = 60 * kSecond;  // unsent bytes that nobody takes; the connection is aborted
   // Silence between requests. Long, as clients pool connections, and Triton never closes one.
   int64_t keepalive_timeout_ns = 3600 * kSecond;
-  // Behind a refusal that ends the connection: what the client still sends is read and dropped so long, or else the
-  // refusal could be lost (RFC 9112 section 9.6). It cannot be switched off.
+  // Behind a refusal, or another last answer to a client that goes on sending: what still comes is read and dropped so
+  // long, or else the answer could be lost (RFC 9112 section 9.6). It cannot be switched off.
   int64_t linger_timeout_ns = 2 * kSecond;
 };
 

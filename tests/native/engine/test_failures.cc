@@ -85,8 +85,15 @@ TEST_CASE("a thread that cannot reach the device answers, and the model can be c
     device.fail("attach", nth, {core::StatusCode::kUnavailable, "the device is lost"});
     const auto model = make_model(device);
     Client client(*model);
-    CHECK(client.answer(client.send(1, 1)).status.code() == core::StatusCode::kUnavailable);
+    const testing::Answer failed = client.answer(client.send(1, 1));
+    CHECK(failed.status.code() == core::StatusCode::kUnavailable);
     CHECK(client.answer(client.send(1, 1)).status.message() == "the device is lost");
+    // No stage ended before it began, though some never happened.
+    CHECK(failed.timing.batch_id == 1);
+    CHECK(failed.timing.arrival_ns <= failed.timing.start_ns);
+    CHECK(failed.timing.start_ns <= failed.timing.gathered_ns);
+    CHECK(failed.timing.gathered_ns <= failed.timing.d2h_end_ns);
+    CHECK(failed.timing.d2h_end_ns <= failed.timing.scattered_ns);
     model->close();
   }
 }

@@ -31,7 +31,6 @@ TEST_CASE("HTTP/1.1 goes on unless the client says close, HTTP/1.0 ends unless i
   CHECK(has(closes.exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: foo, Close\r\n\r\n" + kGet),
             "\r\nConnection: close\r\n"));
   CHECK(closes.connection.finished());
-  CHECK(!closes.connection.lingers());
 
   HttpPair old;
   CHECK(has(old.exchange("GET / HTTP/1.0\r\n\r\n"), "\r\nConnection: close\r\n"));
@@ -267,6 +266,48 @@ TEST_CASE("a shutdown ends an idle connection at once and another with its answe
   CHECK(!busy.connection.finished());
   CHECK(has(busy.exchange("ab" + kGet), "\r\nConnection: close\r\n"));
   CHECK(busy.connection.finished());
+}
+
+TEST_CASE("a connection that ends while its client goes on sending waits for the client to hear the last answer") {
+  HttpPair asked;
+  asked.receive("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + kGet);
+  asked.respond("last");
+  CHECK(asked.connection.finished());
+  CHECK(asked.connection.lingers());
+  CHECK(asked.connection.wants_read());
+  CHECK(status_of(asked.take()) == 200);
+  asked.receive(kGet);
+  CHECK(asked.take().empty());
+  asked.advance(asked.limits.linger_timeout_ns);
+  CHECK(asked.connection.aborted());
+
+  // The time that is given begins when the answer is sent, however long that takes.
+  HttpPair slow;
+  slow.receive("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + kGet);
+  slow.respond("last");
+  slow.advance(slow.limits.linger_timeout_ns);
+  CHECK(status_of(slow.take()) == 200);
+  slow.connection.set_writable(false, slow.now_ns);
+  slow.advance(slow.limits.linger_timeout_ns);
+  CHECK(!slow.connection.aborted());
+  slow.connection.set_writable(true, slow.now_ns);
+  slow.advance(slow.limits.linger_timeout_ns - 1);
+  CHECK(!slow.connection.aborted());
+  slow.advance(1);
+  CHECK(slow.connection.aborted());
+
+  HttpPair shut_down;
+  shut_down.receive(kGet);
+  shut_down.receive(kGet);
+  shut_down.connection.shut_down(shut_down.now_ns);
+  shut_down.respond("last");
+  CHECK(shut_down.connection.lingers());
+
+  HttpPair quiet;
+  quiet.receive(kGet);
+  quiet.connection.shut_down(quiet.now_ns);
+  quiet.respond("last");
+  CHECK(!quiet.connection.lingers());
 }
 
 TEST_CASE("a field that a handler may not give is told apart") {

@@ -106,9 +106,12 @@ class Observer:
         self.wants_all = wants_all
         self.slow_ns = 0
         self.told: list[FinishedRequest] = []
+        self.raises = False
 
     def observe(self, request: FinishedRequest) -> None:
         self.told.append(request)
+        if self.raises:
+            raise ArithmeticError
 
 
 def infer_once(channel: grpc.Channel, content: bytes) -> grpc.StatusCode:
@@ -121,6 +124,20 @@ def infer_once(channel: grpc.Channel, content: bytes) -> grpc.StatusCode:
         code: grpc.StatusCode = error.code()
         return code
     return grpc.StatusCode.OK
+
+
+async def test_an_observer_that_raises_costs_no_connection_and_no_answer(tmp_path: Path) -> None:
+    observer = Observer(wants_all=True)
+    observer.raises = True
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    async with serving(tmp_path, observer) as (_, address):
+        with grpc.insecure_channel(address) as channel:
+            assert await asyncio.to_thread(infer_once, channel, bytes(16)) is grpc.StatusCode.OK
+            assert await asyncio.to_thread(infer_once, channel, bytes(15)) is grpc.StatusCode.INVALID_ARGUMENT
+    assert len(observer.told) == 2
+    assert {context["message"] for context in reported} == {"an observer of requests failed"}
+    assert {type(context["exception"]) for context in reported} == {ArithmeticError}
 
 
 async def test_an_observer_is_told_of_routed_requests_while_it_wants_to_be(tmp_path: Path) -> None:

@@ -270,6 +270,27 @@ async def test_a_refusal_reaches_a_client_that_goes_on_sending() -> None:
         await writer.wait_closed()
 
 
+async def test_the_last_answer_reaches_a_client_whose_pipeline_goes_on() -> None:
+    go_on = asyncio.Event()
+
+    async def slow(request: HttpRequest) -> HttpResponse:
+        await go_on.wait()
+        return HttpResponse(status=200, body=bytes(100_000))
+
+    async with served(slow) as (front_end, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        # More than is held: the rest stays in the socket, and closing upon it would reset the connection.
+        writer.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + GET * 20_000)
+        while "open_requests=1" not in repr(front_end):
+            await asyncio.sleep(0)
+        go_on.set()
+        head, body = await read_answer(reader)
+        assert (head.status_code, len(body)) == (200, 100_000)
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_slow_head_is_timed_out_and_an_expected_body_is_asked_for() -> None:
     async with served(head_timeout_ns=20 * MS) as (_, port):
         status, body = await exchange(port, b"GET /v2 HT")

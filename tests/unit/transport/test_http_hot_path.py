@@ -50,11 +50,14 @@ class Observer:
     wants_all = True
     slow_ns = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, raises: bool = False) -> None:
+        self._raises = raises
         self.requests: list[FinishedRequest] = []
 
     def observe(self, request: FinishedRequest) -> None:
         self.requests.append(request)
+        if self._raises:
+            raise ArithmeticError
 
 
 @asynccontextmanager
@@ -123,6 +126,18 @@ async def test_a_routed_inference_runs_no_python_function_of_the_server(tmp_path
         assert "HttpCalls.dispatch" in calls
         assert (status, body[-16:]) == (202, ROW)
         assert handler.paths == ["/v2/models/copy/infer"]
+
+
+async def test_an_observer_that_raises_costs_no_connection_and_no_answer(tmp_path: Path) -> None:
+    observer = Observer(raises=True)
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    async with serving(tmp_path, Handler(), observer) as port:
+        answers = await asyncio.to_thread(infer, port, 3)
+    assert [status for status, _, _ in answers] == [200] * 3
+    assert len(observer.requests) == 3
+    assert {context["message"] for context in reported} == {"an observer of requests failed"}
+    assert {type(context["exception"]) for context in reported} == {ArithmeticError}
 
 
 async def test_an_observer_is_told_of_what_the_routes_answered(tmp_path: Path) -> None:
