@@ -1,4 +1,4 @@
-"""npuserve: a gRPC inference server for Ascend NPUs that speaks Triton's wire protocol."""
+"""npuserve: an inference server for Ascend NPUs that speaks Triton's protocols."""
 
 __version__ = "0.1.0"
 __all__ = ["__version__"]

@@ -1,1 +1,1 @@
-"""What the server tells of itself: statistics and log lines."""
+"""What the server tells of itself: statistics, metrics, log lines, traces."""

@@ -1,1 +1,1 @@
-"""The model repository: folders scanned, versions chosen, models loaded and looked up."""
+"""The model repository: folders scanned, versions chosen, models loaded, looked up and changed while in use."""

@@ -1,1 +1,1 @@
-"""The RPC handlers, one file an RPC family. They know protobuf messages and no transport."""
+"""The handlers of calls, one file an RPC family; HTTP's are in `rest`. They know messages and no transport."""
