@@ -9,8 +9,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 from npuserve._engine import BatchPolicy
 from npuserve.config.scheduling import SchedulingOptions
@@ -28,13 +29,18 @@ __all__ = ["AnsweredError", "BatchRunner", "Execution", "OpenRunner", "Scheduled
 _log = logging.getLogger(__name__)
 
 
+Ended = Callable[[Exception | None], None]
+"""Told once when an execution is over: None, or what failed."""
+
+
 class OpenRunner(Protocol):
     """One instance that answers its requests itself, when it likes and as often as the model does."""
 
-    async def run(self, batch: Sequence[OpenRequest], execution: Execution) -> None:
-        """Run a batch; return when the instance can take the next one.
+    def run(self, batch: Sequence[OpenRequest], execution: Execution, ended: Ended) -> None:
+        """Begin to run a batch, and tell `ended` when the instance can take the next one.
 
-        Every request must be finished, now or later. What is raised finishes those of them that are not.
+        Every request must be finished, now or later. A failure that `ended` is told of finishes those that are not.
+        Plain calls and no tasks: with small models their turns of the loop would be most of the time. Never raises.
         """
         ...
 
@@ -99,6 +105,8 @@ class StreamingExecutor:
             preferred_batch_sizes=options.preferred_batch_sizes,
             max_queue_delay_us=options.max_queue_delay_us,
         )
+        # Then a request that is alone needs no decision.
+        self._is_immediate = not options.dynamic_batching or not options.max_queue_delay_us
         # A batch has a row of each request at least; the one behind it says whether it could have grown.
         self._lookahead = options.max_batch_size + 1 if options.dynamic_batching else 1
         self._runners = list(runners)
@@ -109,10 +117,10 @@ class StreamingExecutor:
         self._timers: Timers = timers or _LoopTimers()
         self._timer: asyncio.TimerHandle | None = None
         self._dispatch_due = False
+        self._is_dispatching = False
         self._counters = ExecutionCounters()
         self._executions = 0
         self._open: set[OpenRequest] = set()
-        self._running: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self._changed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
@@ -130,9 +138,11 @@ class StreamingExecutor:
         """None: requests come through `execute`."""
         return
 
-    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
-        """Run one request; see Executor.execute."""
-        waiting = self._accept(request)
+    def execute(self, request: ExecuteRequest) -> Coroutine[Any, Any, ExecuteResult]:
+        """Run one request; see Executor.execute. It is accepted at once; what is returned must be awaited."""
+        return self._result(self._accept(request))
+
+    async def _result(self, waiting: Waiting) -> ExecuteResult:
         try:
             result = await waiting.open.next()
         finally:
@@ -163,7 +173,7 @@ class StreamingExecutor:
     async def _close(self) -> None:
         self._is_stopping = True
         self._dispatch()
-        while self._open or self._running:
+        while self._open or len(self._idle) < len(self._runners):
             self._changed.clear()
             await self._changed.wait()
         if self._timer is not None:
@@ -182,7 +192,10 @@ class StreamingExecutor:
             self._counters.refused()
             raise
         self._open.add(waiting.open)
-        self._dispatch_soon()
+        if self._lookahead > 1:
+            self._dispatch_soon()
+        elif self._idle or waiting.expires_ns is not None:
+            self._dispatch()
         return waiting
 
     def _leave(self, waiting: Waiting) -> None:
@@ -213,21 +226,35 @@ class StreamingExecutor:
         now_ns = self._now_ns()
         for waiting in self._queue.expire(now_ns):
             self._drop(waiting, "rejected", ServeError(StatusCode.UNAVAILABLE, "Request timeout expired"))
-        wake_at_ns: int | None = None
+        self._is_dispatching = True
+        try:
+            wake_at_ns = self._start_batches(now_ns)
+        finally:
+            self._is_dispatching = False
+        self._wake_at(_earlier(wake_at_ns, self._queue.next_expiry_ns))
+
+    def _start_batches(self, now_ns: int) -> int | None:
+        """Give the instances what they can take; return when to ask again if more will be possible by then."""
         while self._idle and (leading := self._queue.leading(self._lookahead)):
-            arrivals = [(each.rows, each.open.arrival_ns, each.row_shape) for each in leading]
-            take, wake_at_ns = self._policy.decide(now_ns, arrivals, 0, False, self._is_stopping)
+            take, wake_at_ns = self._decide(leading, now_ns)
             if take == 0:
-                break
+                return wake_at_ns
             self._start(leading[:take], now_ns)
-        self._wake_at(
-            min((each for each in (wake_at_ns, self._queue.next_expiry_ns) if each is not None), default=None)
-        )
+        return None
+
+    def _decide(self, leading: Sequence[Waiting], now_ns: int) -> tuple[int, int | None]:
+        """Return how many of the first requests make a batch now, and when to ask again if none does."""
+        if len(leading) == 1 and self._is_immediate:
+            return 1, None
+        arrivals = [(each.rows, each.open.arrival_ns, each.row_shape) for each in leading]
+        return self._policy.decide(now_ns, arrivals, 0, False, self._is_stopping)
 
     def _wake_at(self, instant_ns: int | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if instant_ns is None else self._timers.call_at(instant_ns, self._dispatch)
+            self._timer = None
+        if instant_ns is not None:
+            self._timer = self._timers.call_at(instant_ns, self._dispatch)
 
     def _start(self, batch: Sequence[Waiting], now_ns: int) -> None:
         self._executions += 1
@@ -238,29 +265,31 @@ class StreamingExecutor:
             self._queue.remove(waiting)
             waiting.open.execution = execution
             waiting.open.when_finished(self._finished)
-        task = asyncio.create_task(self._run(self._idle.popleft(), [waiting.open for waiting in batch], execution))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        instance = self._idle.popleft()
+        requests = [waiting.open for waiting in batch]
+        self._runners[instance].run(requests, execution, partial(self._ended, instance, requests, execution))
 
-    async def _run(self, instance: int, batch: Sequence[OpenRequest], execution: Execution) -> None:
-        failure: ServeError | None = None
-        try:
-            await self._runners[instance].run(batch, execution)
-        except ServeError as error:
-            failure = error
-        except Exception:
-            # Whatever one batch does to its instance, the others are served; the details are for the log alone.
-            _log.exception("unexpected error while model '%s' ran a batch", self._name)
-            failure = ServeError(StatusCode.INTERNAL, f"model '{self._name}' failed, see the server's log")
-        if failure is None:
+    def _ended(
+        self, instance: int, batch: Sequence[OpenRequest], execution: Execution, error: Exception | None
+    ) -> None:
+        """Take an instance back, and give it the next batch."""
+        if error is None:
             self._counters.executed(execution.batch_rows, _stages(execution, self._now_ns()))
         else:
+            failure = self._failure(error)
             for each in batch:
                 each.finish(failure)
         self._idle.append(instance)
-        self._running.discard(asyncio.current_task())
         self._changed.set()
-        self._dispatch()
+        if not self._is_dispatching:
+            self._dispatch()
+
+    def _failure(self, error: Exception) -> ServeError:
+        if isinstance(error, ServeError):
+            return error
+        # Whatever one batch does to its instance, the others are served; the details are for the log alone.
+        _log.error("unexpected error while model '%s' ran a batch", self._name, exc_info=error)
+        return ServeError(StatusCode.INTERNAL, f"model '{self._name}' failed, see the server's log")
 
     def _finished(self, open_request: OpenRequest, error: ServeError | None) -> None:
         execution = open_request.execution
@@ -325,23 +354,39 @@ class _Answering:
     def __init__(self, name: str, runner: BatchRunner) -> None:
         self._name = name
         self._runner = runner
+        self._running: asyncio.Task[None] | None = None
 
-    async def run(self, batch: Sequence[OpenRequest], execution: Execution) -> None:
-        answers = await self._runner.run([each.request for each in batch], execution)
-        if len(answers) != len(batch):
-            raise ServeError(
-                StatusCode.INTERNAL,
-                f"model '{self._name}' returned {len(answers)} answers to a batch of {len(batch)} requests",
-            )
+    def run(self, batch: Sequence[OpenRequest], execution: Execution, ended: Ended) -> None:
+        self._running = asyncio.create_task(self._run(batch, execution, ended))
+
+    async def _run(self, batch: Sequence[OpenRequest], execution: Execution, ended: Ended) -> None:
+        try:
+            answers = await self._runner.run([each.request for each in batch], execution)
+            if len(answers) != len(batch):
+                raise ServeError(
+                    StatusCode.INTERNAL,
+                    f"model '{self._name}' returned {len(answers)} answers to a batch of {len(batch)} requests",
+                )
+        except Exception as error:
+            ended(error)
+            return
         for each, answer in zip(batch, answers, strict=True):
             if isinstance(answer, ServeError):
                 each.finish(answer)
             else:
                 each.send(answer)
                 each.finish()
+        ended(None)
 
     async def close(self) -> None:
         await self._runner.close()
+
+
+def _earlier(one_ns: int | None, other_ns: int | None) -> int | None:
+    """Return the earlier of two instants; None is never."""
+    if one_ns is None or other_ns is None:
+        return other_ns if one_ns is None else one_ns
+    return min(one_ns, other_ns)
 
 
 def _stages(execution: Execution, now_ns: int) -> Stages:

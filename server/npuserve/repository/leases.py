@@ -25,14 +25,22 @@ class Leases:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Keep it open within the block."""
-        self._count += 1
-        self._idle.clear()
+        self.acquire()
         try:
             yield
         finally:
-            self._count -= 1
-            if self._count == 0:
-                self._idle.set()
+            self.release()
+
+    def acquire(self) -> None:
+        """Keep it open until `release`."""
+        self._count += 1
+        self._idle.clear()
+
+    def release(self) -> None:
+        """Give back what `acquire` took."""
+        self._count -= 1
+        if self._count == 0:
+            self._idle.set()
 
     async def end(self) -> None:
         """From now on say that it is being closed; return when nobody holds it."""

@@ -1,7 +1,10 @@
 """ModelInfer: from a request message to a response message."""
 
+from collections.abc import Awaitable
+
 from npuserve._proto.inference_pb2 import ModelInferRequest, ModelInferResponse
 from npuserve.core.errors import ServeError
+from npuserve.core.request import InferenceResponse
 from npuserve.core.status import StatusCode
 from npuserve.service.call import Call
 from npuserve.service.decode import RequestDecoder
@@ -17,13 +20,19 @@ class InferRpc:
         self._inference = inference
         self._decoder = decoder
 
-    async def model_infer(self, message: ModelInferRequest, call: Call) -> ModelInferResponse:
-        """Find the model, take the message apart, run it. Raises ServeError."""
+    def model_infer(self, message: ModelInferRequest, call: Call) -> Awaitable[ModelInferResponse]:
+        """Find the model, take the message apart, run it. Raises ServeError, at once or when it is awaited.
+
+        The request is with its model when this returns, if the model's executor takes it at once.
+        """
         model = self._inference.find(message.model_name, message.model_version)
         if model.is_decoupled:
             raise ServeError(
                 StatusCode.UNIMPLEMENTED, "ModelInfer RPC doesn't support models with decoupled transaction policy"
             )
         request = self._decoder.decode(message, call)
-        response = await self._inference.answer(model, request)
-        return infer_message(response, typed=wants_typed_contents(message))
+        return _message(self._inference.answer(model, request), typed=wants_typed_contents(message))
+
+
+async def _message(answering: Awaitable[InferenceResponse], *, typed: bool) -> ModelInferResponse:
+    return infer_message(await answering, typed=typed)

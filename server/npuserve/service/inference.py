@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from dataclasses import dataclass
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.errors import ServeError
-from npuserve.core.execution import ExecuteRequest
+from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.request import InferenceRequest, InferenceResponse
 from npuserve.core.status import StatusCode
 from npuserve.observability.requests import RequestObserver
@@ -99,15 +98,22 @@ class InferenceService:
         finally:
             await responses.aclose()
 
-    async def answer(self, model: ServedModel, request: InferenceRequest) -> InferenceResponse:
-        """Check the request against the model, run it, return the response. Raises ServeError."""
+    def answer(self, model: ServedModel, request: InferenceRequest) -> Awaitable[InferenceResponse]:
+        """Check the request against the model, run it, return the response, which must be awaited.
+
+        Raises ServeError, at once or when it is awaited. What can be done at once is: the model may run before the
+        caller has a task that waits for it.
+        """
         model = self._in_service(model, request)
         if self._observer is None or not request.front_end:
-            return await _answer(model, request)
-        with Recording(self._observer, str(model.loaded.version), request) as recording:
-            response = await _answer(model, request)
-            recording.timing = response.timing
-        return response
+            return _answer(model, request, _begin(model, request))
+        recording = Recording(self._observer, str(model.loaded.version), request)
+        try:
+            executing = _begin(model, request)
+        except Exception as error:
+            recording.end(error)
+            raise
+        return _recorded(recording, _answer(model, request, executing))
 
     async def answers(self, model: ServedModel, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
         """Check the request, run it, yield the responses as they come. Raises ServeError.
@@ -137,11 +143,37 @@ class InferenceService:
         return self.find(request.model, request.version) if model.loaded.leases.is_ended else model
 
 
-async def _answer(model: ServedModel, request: InferenceRequest) -> InferenceResponse:
+def _begin(model: ServedModel, request: InferenceRequest) -> Awaitable[ExecuteResult]:
+    """Hand the request to the model, whose lease is held from now on. Raises ServeError, and holds nothing then."""
     checked = _checked(model, request)
-    with model.loaded.leases.hold(), _naming_request(request):
-        result = await model.loaded.executor.execute(checked)
+    model.loaded.leases.acquire()
+    try:
+        return model.loaded.executor.execute(checked)
+    except BaseException as error:
+        model.loaded.leases.release()
+        if isinstance(error, ServeError):
+            raise _of_execution(request, error) from error
+        raise
+
+
+async def _answer(
+    model: ServedModel, request: InferenceRequest, executing: Awaitable[ExecuteResult]
+) -> InferenceResponse:
+    """Return the response to a request that `_begin` has begun."""
+    try:
+        result = await executing
+    except ServeError as error:
+        raise _of_execution(request, error) from error
+    finally:
+        model.loaded.leases.release()
     return inference_response(model.loaded, model.interface, request, result)
+
+
+async def _recorded(recording: Recording, answering: Awaitable[InferenceResponse]) -> InferenceResponse:
+    with recording:
+        response = await answering
+        recording.timing = response.timing
+    return response
 
 
 async def _answers(model: ServedModel, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
@@ -149,10 +181,12 @@ async def _answers(model: ServedModel, request: InferenceRequest) -> AsyncGenera
     is_final = False
     results = model.loaded.executor.stream(_checked(model, request))
     try:
-        with model.loaded.leases.hold(), _naming_request(request):
+        with model.loaded.leases.hold():
             async for result in results:
                 is_final = result.is_final
                 yield inference_response(model.loaded, model.interface, request, result, is_final=is_final)
+    except ServeError as error:
+        raise _of_execution(request, error) from error
     finally:
         if isinstance(results, AsyncGenerator):
             await results.aclose()
@@ -197,12 +231,8 @@ def _destinations(model: ServedModel, request: InferenceRequest) -> dict[str, me
     }
 
 
-@contextmanager
-def _naming_request(request: InferenceRequest) -> Iterator[None]:
+def _of_execution(request: InferenceRequest, error: ServeError) -> ServeError:
     """Tell a model's failure from a refusal, and name the request in those refusals that name it."""
-    try:
-        yield
-    except ServeError as error:
-        if error.message.startswith(_NAMES_REQUEST):
-            raise ServeError(error.status, id_prefix(request.id) + error.message) from error
-        raise ExecutionError(error.status, error.message) from error
+    if error.message.startswith(_NAMES_REQUEST):
+        return ServeError(error.status, id_prefix(request.id) + error.message)
+    return ExecutionError(error.status, error.message)

@@ -30,6 +30,10 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell the observer of the end."""
         ended_ns = time.monotonic_ns()
         slow_ns = self._observer.slow_ns
         if not (self._observer.wants_all or (slow_ns and ended_ns - self._started_ns > slow_ns)):

@@ -1,14 +1,14 @@
 """Serves the native front end's calls that Python answers, a task each."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 
 from google.protobuf.message import Message
 
 from npuserve._wire import ServerCall
 from npuserve.core.status import StatusCode
 from npuserve.service.call import Call
-from npuserve.service.methods import Method, MethodTable, StreamMethod, UnaryMethod
+from npuserve.service.methods import MethodTable, StreamMethod, UnaryMethod
 from npuserve.transport.answers import parse, refusal
 
 
@@ -34,38 +34,58 @@ class WireCalls:
         method = self._methods.get(call.path)
         if method is None:
             call.finish(StatusCode.UNIMPLEMENTED, "")
-        elif not call.ended:
-            task = asyncio.get_running_loop().create_task(self._serve(method, _OpenCall(call)))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        elif call.ended:
+            return
+        elif isinstance(method, UnaryMethod):
+            self._begin(method, _OpenCall(call))
+        else:
+            opened = _OpenCall(call)
+            self._start(method.path, opened, self._stream(method, opened))
 
     async def cancel(self) -> None:
         """Cancel the calls that are still being answered and wait for their handlers to end."""
+        # What a handler has begun it ends in its task, which must have started for that.
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _serve(self, method: Method, call: "_OpenCall") -> None:
-        call.cancel_when_over(asyncio.current_task())
+    def _begin(self, method: UnaryMethod, call: "_OpenCall") -> None:
+        """Hand the first message to the handler as soon as it is there, whatever follows it, as gRPC's servers do.
+
+        The task only waits for what the handler has begun: it starts while, for example, a model runs.
+        """
+        if call.ended:
+            return
+        message = call.take_message()
+        if message is None and not call.half_closed:
+            call.when_changed(lambda: self._begin(method, call))
+            return
+        call.when_changed(None)
         try:
-            if isinstance(method, UnaryMethod):
-                await self._answer(method, call)
-            else:
-                await self._stream(method, call)
+            answering = method.handler(parse(method.request, message), call.described)
+        except Exception as error:
+            call.finish(*refusal(method.path, error))
+            return
+        self._start(method.path, call, _answer(call, answering))
+
+    def _start(self, path: str, call: "_OpenCall", work: Coroutine[None, None, None]) -> None:
+        task = call.task = asyncio.get_running_loop().create_task(self._serve(path, call, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, path: str, call: "_OpenCall", work: Coroutine[None, None, None]) -> None:
+        call.cancel_when_over()
+        try:
+            await work
         except asyncio.CancelledError:
             call.finish(StatusCode.CANCELLED, "")
             raise
         except Exception as error:
-            call.finish(*refusal(method.path, error))
+            call.finish(*refusal(path, error))
         else:
             call.finish(StatusCode.OK, "")
-
-    async def _answer(self, method: UnaryMethod, call: "_OpenCall") -> None:
-        """Answer the first message, whatever follows it, as gRPC's servers do; without one nothing can be read."""
-        request = parse(method.request, await call.next_message())
-        response = await method.handler(request, call.described)
-        call.send(response, more=True)
 
     async def _stream(self, method: StreamMethod, call: "_OpenCall") -> None:
         responses = method.handler(_Requests(method.request, call), call.described)
@@ -78,20 +98,45 @@ class WireCalls:
                 await responses.aclose()
 
 
+async def _answer(call: "_OpenCall", answering: Awaitable[Message]) -> None:
+    call.send(await answering, more=True)
+
+
 class _OpenCall:
-    """One call with its waits: every change that its listener is told of wakes them all."""
+    """One call with its waits: every change that its listener is told of wakes them all.
+
+    task: what answers it, once it has one.
+    """
 
     def __init__(self, call: ServerCall) -> None:
         self.described = Call(deadline=call.deadline, metadata=call.metadata, peer=call.peer)
         self._call = call
-        self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._changed: asyncio.Event | None = None
+        self.task: asyncio.Task[None] | None = None
 
-    def cancel_when_over(self, task: "asyncio.Task[None] | None") -> None:
-        """Cancel the task as soon as nobody waits for the answer."""
-        self._task = task
+    @property
+    def ended(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._call.ended
+
+    @property
+    def half_closed(self) -> bool:
+        """Whether the client has sent its last message."""
+        return self._call.half_closed
+
+    def take_message(self) -> bytes | None:
+        """Return the oldest message that came and was not taken, None if there is none."""
+        return self._call.take_message()
+
+    def when_changed(self, tell: Callable[[], None] | None) -> None:
+        """Tell of changes, as long as the call has no task."""
+        self._call.listener = tell
+
+    def cancel_when_over(self) -> None:
+        """Cancel the task, which has started, as soon as nobody waits for the answer."""
         self._call.listener = self._listen
-        self._listen()
+        if self._call.ended:
+            self._listen()
 
     async def next_message(self) -> bytes | None:
         """Return the next message, None behind the last."""
@@ -116,14 +161,15 @@ class _OpenCall:
         self._call.finish(code, message)
 
     async def _change(self) -> None:
-        self._changed.clear()
+        self._changed = asyncio.Event()
         await self._changed.wait()
 
     def _listen(self) -> None:
-        self._changed.set()
-        if self._call.ended and self._task is not None:
+        if self._changed is not None:
+            self._changed.set()
+        if self._call.ended and self.task is not None:
             # Once: a second time would disturb the handler's cleaning up.
-            task, self._task = self._task, None
+            task, self.task = self.task, None
             task.cancel()
 
 

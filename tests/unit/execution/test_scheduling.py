@@ -17,7 +17,7 @@ from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.execution.open_request import OpenRequest
-from npuserve.execution.scheduling import AnsweredError, Execution, ScheduledExecutor, StreamingExecutor
+from npuserve.execution.scheduling import AnsweredError, Ended, Execution, ScheduledExecutor, StreamingExecutor
 
 MS = 1_000_000
 SIGNATURE = ModelSignature((), (), ())
@@ -92,6 +92,11 @@ class Instance:
         self.is_closed = True
 
 
+async def execute(executor: StreamingExecutor, asked: ExecuteRequest) -> ExecuteResult:
+    """Execute within a task: what is refused at once is the task's error."""
+    return await executor.execute(asked)
+
+
 class Scene:
     """An executor over instances, and what was asked of it."""
 
@@ -106,7 +111,7 @@ class Scene:
     async def ask(self, count: int = 1, *, rows: int = 1, name: str = "", **more: object) -> None:
         """Send requests that arrive together."""
         for _ in range(count):
-            self.asked.append(asyncio.create_task(self.executor.execute(request(rows, name, **more))))
+            self.asked.append(asyncio.create_task(execute(self.executor, request(rows, name, **more))))
         await settle()
 
     @property
@@ -419,7 +424,7 @@ async def test_close_completes_what_was_accepted_and_refuses_what_comes_then() -
     await scene.ask(2)
     closing = asyncio.create_task(scene.executor.close())
     await settle()
-    error = (await asyncio.gather(scene.executor.execute(request()), return_exceptions=True))[0]
+    error = (await asyncio.gather(execute(scene.executor, request()), return_exceptions=True))[0]
     assert isinstance(error, ServeError)
     assert error.status is StatusCode.UNAVAILABLE
     assert error.message == "Server is stopping, scheduler for model has stopped accepting new inference requests"
@@ -444,8 +449,9 @@ class StreamingInstance:
     def __init__(self) -> None:
         self.taken: list[OpenRequest] = []
 
-    async def run(self, batch: Sequence[OpenRequest], execution: Execution) -> None:
+    def run(self, batch: Sequence[OpenRequest], execution: Execution, ended: Ended) -> None:
         self.taken += batch
+        ended(None)
 
     async def close(self) -> None:
         pass

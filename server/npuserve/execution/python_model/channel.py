@@ -16,7 +16,7 @@ import struct
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,8 @@ SMALLEST_BLOCK_BYTES = 1 << 20
 IDLE_BLOCKS = 4
 """Blocks that a sender keeps for later messages; beyond that the oldest is given back."""
 MOST_DESCRIPTORS = 64
+RECEIVED_BYTES = 1 << 17
+"""Room for what one receiving call takes: an inline message with its tensors, and more."""
 
 _ALIGNMENT = 64
 _ANCILLARY_BYTES = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
@@ -40,7 +42,7 @@ class ChannelError(Exception):
     """The other side sent something that is not a message."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Message:
     """A received message. payload: the bytes of its tensors, writable; whoever keeps a view of it keeps its block."""
 
@@ -93,30 +95,36 @@ class Channel:
             freed = [self._freed.popleft() for _ in range(len(self._freed))]
             dropped, self._dropped = self._dropped, []
             if total <= INLINE_BYTES:
-                inline = bytearray(total)
-                _place(memoryview(inline), starts, tensors)
                 body = pickle.dumps((kind, value, None, freed, dropped), protocol=4)
-                return b"".join((_HEADER.pack(len(body), total), body, inline)), []
+                return b"".join((_HEADER.pack(len(body), total), body, *_in_line(starts, tensors))), []
             block, descriptors = self._block(total)
         _place(memoryview(block.memory), starts, tensors)
         place = (block.number, block.size_bytes, total, bool(descriptors))
         body = pickle.dumps((kind, value, place, freed, dropped), protocol=4)
         return _HEADER.pack(len(body), 0) + body, descriptors
 
-    def feed(self, received: bytes, descriptors: Sequence[int] = ()) -> list[Message]:
-        """Take what was received; return the messages that are complete. Raises ChannelError."""
-        self._received += received
+    def feed(self, received: Buffer, descriptors: Sequence[int] = ()) -> list[Message]:
+        """Take what was received; return the messages that are complete. Raises ChannelError.
+
+        received: is copied; may be overwritten afterwards.
+        """
         self._descriptors.extend(descriptors)
+        if self._received:
+            self._received += received
+            received, self._received = self._received, bytearray()
         messages: list[Message] = []
-        while len(self._received) >= _HEADER.size:
-            body_bytes, inline_bytes = _HEADER.unpack_from(self._received)
-            end = _HEADER.size + body_bytes + inline_bytes
-            if len(self._received) < end:
+        start = 0
+        while len(received) - start >= _HEADER.size:
+            body_bytes, inline_bytes = _HEADER.unpack_from(received, start)
+            middle = start + _HEADER.size + body_bytes
+            end = middle + inline_bytes
+            if len(received) < end:
                 break
-            body = bytes(self._received[_HEADER.size : _HEADER.size + body_bytes])
-            inline = bytearray(self._received[end - inline_bytes : end])
-            del self._received[:end]
-            messages.append(self._decoded(body, inline))
+            body = bytes(received[start + _HEADER.size : middle])
+            messages.append(self._decoded(body, bytearray(received[middle:end])))
+            start = end
+        if start < len(received):
+            self._received += received[start:]
         return messages
 
     def _decoded(self, body: bytes, inline: bytearray) -> Message:
@@ -175,21 +183,42 @@ def offsets(sizes: Sequence[int]) -> tuple[list[int], int]:
     return starts, end
 
 
-def receive(connection: socket.socket, channel: Channel, flags: int = 0) -> list[Message] | None:
+def transmit(connection: socket.socket, content: Buffer, descriptors: Sequence[int]) -> int:
+    """Send as much as goes at once, the descriptors with it; return how many bytes went. Raises OSError."""
+    return socket.send_fds(connection, [content], descriptors) if descriptors else connection.send(content)
+
+
+def receive(connection: socket.socket, channel: Channel, buffer: bytearray, flags: int = 0) -> list[Message] | None:
     """Receive once and return the messages that became complete; None if the other side is gone.
 
+    buffer: where to; it holds nothing afterwards, and saves making one each time.
     Raises BlockingIOError if nothing is there and the socket or the flags (MSG_DONTWAIT) do not block, ChannelError.
     """
     try:
         # Not socket.recv_fds, which takes flags and does not use them.
-        received, ancillary, _, _ = connection.recvmsg(1 << 18, _ANCILLARY_BYTES, flags)
+        size, ancillary, _, _ = connection.recvmsg_into([buffer], _ANCILLARY_BYTES, flags)
     except ConnectionError:
         return None
+    if not size:
+        return None
+    received = memoryview(buffer)[:size]
+    if not ancillary:
+        return channel.feed(received)
     descriptors = array.array("i")
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             descriptors.frombytes(content)
-    return channel.feed(received, descriptors) if received else None
+    return channel.feed(received, descriptors)
+
+
+def _in_line(starts: Sequence[int], tensors: Sequence[Buffer]) -> Iterator[Buffer]:
+    """Yield what goes behind a message: the tensors, and what fills up to where each starts."""
+    end = 0
+    for start, tensor in zip(starts, tensors, strict=True):
+        if start > end:
+            yield bytes(start - end)
+        yield tensor
+        end = start + len(tensor)
 
 
 def _place(payload: memoryview, starts: Sequence[int], tensors: Sequence[Buffer]) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from npuserve.execution.python_model.calls import STATUS_OF_CODE, answer_call, a
 from npuserve.execution.python_model.channel import Buffer, Message, offsets
 from npuserve.execution.python_model.metrics import CustomMetrics
 from npuserve.execution.python_model.process import FINALIZE_SECONDS, WorkerProcess
+from npuserve.execution.scheduling import Ended
 
 _log = logging.getLogger(__name__)
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR, "verbose": logging.DEBUG}
+_COPIED_AT_ONCE_BYTES = 1 << 20
+"""More is copied for the process in a thread: the loop would stand still for longer than a thread costs."""
 _RESERVED = frozenset({"sequence_id", "sequence_start", "sequence_end", "priority", "timeout", "binary_data_output"})
 
 
@@ -44,6 +48,15 @@ class InstanceOptions:
     execute_timeout_s: float | None = None
 
 
+@dataclass(slots=True)
+class _Run:
+    """The execution that the process is at. timer: ends it when it takes too long."""
+
+    execution: Execution
+    ended: Ended
+    timer: asyncio.TimerHandle | None = None
+
+
 class PythonInstance:
     """An OpenRunner over a worker process, which is started again when it dies."""
 
@@ -54,7 +67,7 @@ class PythonInstance:
         self._process = WorkerProcess(self._received, self._ended)
         self._keys = 0
         self._open: dict[int, OpenRequest] = {}
-        self._running: tuple[Execution, asyncio.Future[Message]] | None = None
+        self._running: _Run | None = None
         self._reply: asyncio.Future[Message] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._restarting: asyncio.Task[None] | None = None
@@ -80,7 +93,7 @@ class PythonInstance:
             ) from error
         self._process = process
         try:
-            failure, _ = await self._ask("initialize", (dict(options.arguments), options.is_decoupled))
+            failure, _ = await self._ask("initialize", (dict(options.arguments), options.outputs, options.is_decoupled))
         except BaseException:
             await process.stop()
             raise
@@ -88,27 +101,75 @@ class PythonInstance:
             await process.stop()
             raise ServeError(StatusCode.INTERNAL, failure)
 
-    async def run(self, batch: Sequence[OpenRequest], execution: Execution) -> None:
+    def run(self, batch: Sequence[OpenRequest], execution: Execution, ended: Ended) -> None:
         """Run a batch; see OpenRunner.run."""
-        await self._revive()
-        described, contents = self._describe(batch)
-        execution.gathered_ns = time.monotonic_ns()
-        done: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._running = (execution, done)
-        self._process.send("execute", described, contents)
-        try:
-            async with asyncio.timeout(self._options.execute_timeout_s):
-                message = await done
-        except TimeoutError:
-            raise self._late() from None
-        finally:
-            self._running = None
-        # Here and not on arrival: the execution is counted before anyone learns of its answers.
-        value: Any = message.value
-        if message.kind == "done":
-            self._answered(value[1], message)
+        if self._restarting is None and self._process.is_alive:
+            self._begin(batch, execution, ended)
         else:
-            self._failed(value[0], value[1])
+            self._own(self._begin_when_revived(batch, execution, ended))
+
+    async def _begin_when_revived(self, batch: Sequence[OpenRequest], execution: Execution, ended: Ended) -> None:
+        try:
+            await self._revive()
+        except ServeError as error:
+            ended(error)
+        else:
+            self._begin(batch, execution, ended)
+
+    def _begin(self, batch: Sequence[OpenRequest], execution: Execution, ended: Ended) -> None:
+        self._running = _Run(execution, ended)
+        if self._options.execute_timeout_s is not None:
+            loop = asyncio.get_running_loop()
+            self._running.timer = loop.call_later(self._options.execute_timeout_s, self._late)
+        described, contents = self._describe(batch)
+        if sum(map(len, contents)) > _COPIED_AT_ONCE_BYTES:
+            self._own(self._send_large(self._process, self._running, described, contents))
+            return
+        execution.gathered_ns = time.monotonic_ns()
+        try:
+            self._process.send("execute", described, contents)
+        except OSError as error:
+            self._cannot_send(self._running, error)
+        self._watch_cancellations(described)
+
+    async def _send_large(
+        self, process: WorkerProcess, run: _Run, described: Sequence[tuple[Any, ...]], contents: Sequence[Buffer]
+    ) -> None:
+        """Send a batch whose copying would hold up the loop."""
+        try:
+            encoded = await asyncio.to_thread(process.encode, "execute", described, contents)
+        except OSError as error:
+            self._cannot_send(run, error)
+            return
+        run.execution.gathered_ns = time.monotonic_ns()
+        process.send_encoded(*encoded)
+        self._watch_cancellations(described)
+
+    def _cannot_send(self, run: _Run, error: OSError) -> None:
+        text = f"cannot pass a batch to '{self._options.name}': {error.strerror}"
+        _log.error("%s", text)
+        if self._running is run:
+            self._end_run(ServeError(StatusCode.INTERNAL, text))
+
+    def _watch_cancellations(self, described: Sequence[tuple[Any, ...]]) -> None:
+        """Tell the model of requests that are given up: not before it has them."""
+        for key, *_ in described:
+            if (open_request := self._open.get(key)) is not None:
+                open_request.when_cancelled(partial(self._process.send, "cancel", key))
+
+    def _end_run(self, error: Exception | None) -> None:
+        """Tell of the end of what runs, if anything does."""
+        run, self._running = self._running, None
+        if run is None:
+            return
+        if run.timer is not None:
+            run.timer.cancel()
+        run.ended(error)
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Let the model finalize, and end its process."""
@@ -164,47 +225,33 @@ class PythonInstance:
             self._reply = None
         return reply[0], reply[1]
 
-    def _describe(self, batch: Sequence[OpenRequest]) -> tuple[list[tuple[object, ...]], list[Buffer]]:
-        described: list[tuple[object, ...]] = []
+    def _describe(self, batch: Sequence[OpenRequest]) -> tuple[list[tuple[Any, ...]], list[Buffer]]:
+        """Return what the message of a batch says of its requests (see Worker), and the contents of their inputs."""
+        described: list[tuple[Any, ...]] = []
         contents: list[Buffer] = []
         for each in batch:
             self._keys += 1
             key = self._keys
             self._open[key] = each
             inputs = []
-            for tensor in each.request.inputs:
+            request = each.request
+            for tensor in request.inputs:
                 content = as_bytes(tensor.data)
                 contents.append(content)
                 inputs.append((tensor.name, tensor.dtype.value, tensor.shape, len(content)))
-            described.append((key, inputs, self._fields(each)))
-            each.when_cancelled(lambda key=key: self._process.send("cancel", key))  # type: ignore[misc]  # a default binds
+            fields = _fields(request.parameters) if request.parameters else None
+            described.append((key, request.id, request.outputs, inputs, fields))
         return described, contents
 
-    def _fields(self, open_request: OpenRequest) -> dict[str, object]:
-        request = open_request.request
-        given = request.parameters
-        flags = (1 if given.get("sequence_start") else 0) | (2 if given.get("sequence_end") else 0)
-        return {
-            "request_id": request.id,
-            "correlation_id": given.get("sequence_id", 0),
-            "requested_output_names": request.outputs or self._options.outputs,
-            "flags": flags,
-            "timeout": given.get("timeout", 0),
-            "priority": given.get("priority", 0),
-            "parameters": {
-                name: value for name, value in given.items() if name not in _RESERVED and not name.startswith("triton_")
-            },
-        }
-
-    def _late(self) -> ServeError:
-        """Start the process again, which takes too long; return what its requests are answered."""
+    def _late(self) -> None:
+        """Start the process again, which takes too long; its requests are told."""
         timeout_s = self._options.execute_timeout_s or 0.0
         text = f"'{self._options.name}' did not execute within {timeout_s * 1000:.0f} ms, its process is started again"
         _log.error("%s", text)
         error = ServeError(StatusCode.INTERNAL, text)
         self._finish_all(error)
         self._restarting = asyncio.create_task(self._restart())
-        return error
+        self._end_run(error)
 
     def _received(self, message: Message) -> None:
         value: Any = message.value
@@ -228,9 +275,17 @@ class PythonInstance:
                     self._reply.set_result(message)
 
     def _executed(self, message: Message) -> None:
-        if self._running is not None and not self._running[1].done():
-            self._running[0].executed_ns = time.monotonic_ns()
-            self._running[1].set_result(message)
+        run = self._running
+        if run is None:
+            return
+        run.execution.executed_ns = time.monotonic_ns()
+        value: Any = message.value
+        # Whoever waits for the answers learns of them in the loop's next turn, when the execution is counted.
+        if message.kind == "done":
+            self._answered(value[1], message)
+        else:
+            self._failed(value[0], value[1])
+        self._end_run(None)
 
     def _answered(self, answers: Sequence[tuple[int, Any, bool]], message: Message) -> None:
         sizes = [size for _, wired, _ in answers if wired is not None for *_, size in wired[2]]
@@ -260,10 +315,8 @@ class PythonInstance:
                 open_request.finish(ServeError(StatusCode.INTERNAL, message))
 
     def _start_call(self, message: Message) -> None:
-        call = answer_call(self._caller, message, lambda value, tensors: self._process.send("answer", value, tensors))
-        task = asyncio.create_task(call)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        process = self._process
+        self._own(answer_call(self._caller, message, lambda value, tensors: process.send("answer", value, tensors)))
 
     def _ended(self) -> None:
         """Answer what the process leaves behind, and start it again."""
@@ -274,13 +327,19 @@ class PythonInstance:
             self._reply.set_exception(self._unhealthy())
         elif not self._is_closing:
             self._restarting = asyncio.create_task(self._restart())
-        if self._running is not None and not self._running[1].done():
-            self._running[1].set_exception(self._unhealthy())
+        self._end_run(self._unhealthy())
 
     def _finish_all(self, error: ServeError) -> None:
         open_requests, self._open = self._open, {}
         for each in open_requests.values():
             each.finish(error)
+
+
+def _fields(given: Mapping[str, ParameterValue]) -> tuple[object, ...]:
+    """Return what a model may ask of a request that came with parameters; see Worker."""
+    flags = (1 if given.get("sequence_start") else 0) | (2 if given.get("sequence_end") else 0)
+    custom = {name: value for name, value in given.items() if name not in _RESERVED and not name.startswith("triton_")}
+    return given.get("sequence_id", 0), flags, given.get("timeout", 0), given.get("priority", 0), custom
 
 
 def _outputs(described: Sequence[tuple[str, str, tuple[int, ...], int]], message: Message, starts: Any) -> list[Tensor]:

@@ -10,7 +10,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from npuserve.execution.python_model.channel import Buffer, Channel, ChannelError, Message, receive
+from npuserve.execution.python_model.channel import (
+    RECEIVED_BYTES,
+    Buffer,
+    Channel,
+    ChannelError,
+    Message,
+    receive,
+    transmit,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +44,8 @@ class WorkerProcess:
         self._channel = Channel()
         self._connection: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._is_blocked = False
+        self._receiving = bytearray(RECEIVED_BYTES)
         self._unsent: list[tuple[memoryview, list[int]]] = []
 
     @property
@@ -74,10 +84,19 @@ class WorkerProcess:
         asyncio.get_running_loop().add_reader(ours.fileno(), self._readable)
 
     def send(self, kind: str, value: object, tensors: Sequence[Buffer] = ()) -> None:
-        """Send a message. Without effect if the process is gone, which `on_end` tells."""
+        """Send a message. Without effect if the process is gone, which `on_end` tells. Raises OSError: no memory."""
+        if self._connection is not None:
+            self.send_encoded(*self._channel.encode(kind, value, tensors))
+
+    def encode(self, kind: str, value: object, tensors: Sequence[Buffer] = ()) -> tuple[bytes, list[int]]:
+        """Return a message for `send_encoded`, which must follow. Any thread may call it. Raises OSError."""
+        return self._channel.encode(kind, value, tensors)
+
+    def send_encoded(self, content: bytes, descriptors: list[int]) -> None:
+        """Send a message. Without effect if the process is gone."""
         if self._connection is None:
+            _close_all(descriptors)
             return
-        content, descriptors = self._channel.encode(kind, value, tensors)
         self._unsent.append((memoryview(content), descriptors))
         if len(self._unsent) == 1:
             self._writable()
@@ -100,7 +119,7 @@ class WorkerProcess:
     def _readable(self) -> None:
         assert self._connection is not None, "a closed connection is not watched"
         try:
-            messages = receive(self._connection, self._channel)
+            messages = receive(self._connection, self._channel, self._receiving)
         except BlockingIOError:
             return
         except ChannelError as error:
@@ -116,8 +135,9 @@ class WorkerProcess:
         while self._unsent and self._connection is not None:
             content, descriptors = self._unsent[0]
             try:
-                sent = socket.send_fds(self._connection, [content], descriptors)
+                sent = transmit(self._connection, content, descriptors)
             except BlockingIOError:
+                self._is_blocked = True
                 asyncio.get_running_loop().add_writer(self._connection.fileno(), self._writable)
                 return
             except OSError:
@@ -128,7 +148,8 @@ class WorkerProcess:
             self._unsent[0] = (content[sent:], [])
             if sent == len(content):
                 del self._unsent[0]
-        if self._connection is not None:
+        if self._is_blocked and self._connection is not None:
+            self._is_blocked = False
             asyncio.get_running_loop().remove_writer(self._connection.fileno())
 
     def _end(self) -> None:

@@ -1,6 +1,7 @@
 """Tensors between numpy arrays and the bytes that the protocol carries. Runs in the worker: numpy is all it needs."""
 
 import struct
+import sys
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ NUMBERS = (
 )  # fmt: skip
 """Names of DataType 1, 2, ... of model_config.proto."""
 _NAMES = {np.dtype(kind): name for name, kind in NUMPY_OF.items()}
+_IS_LITTLE = sys.byteorder == "little"
 _LENGTH = struct.Struct("<I")
 
 
@@ -46,8 +48,9 @@ def to_bytes(array: Array) -> memoryview:
     """Return an array's content as the protocol carries it, without a copy where it lies so already."""
     if array.dtype.kind in "OSU":
         return memoryview(serialize_byte_tensor(array))
-    flat = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(-1)
-    return flat.view(np.uint8).data
+    if not (array.flags.c_contiguous and array.dtype.isnative and _IS_LITTLE):
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def from_bytes(content: NDArray[np.uint8], name: str, shape: tuple[int, ...]) -> Array:

@@ -229,7 +229,7 @@ class InferenceResponseSender:
 
     def __init__(self, key: int, requested: Sequence[str], is_decoupled: bool) -> None:
         self._key = key
-        self._requested = requested
+        self.requested = requested
         self._is_decoupled = is_decoupled
         self._lock = threading.Lock()
         self._sent = 0
@@ -252,7 +252,7 @@ class InferenceResponseSender:
                 raise TritonModelException("Unable to send response. Response sender has been closed.")
             if response is not None and self._sent and not self._is_decoupled:
                 raise TritonModelException("Unable to send response. Non-decoupled model cannot send more than one.")
-            wired, contents = (None, []) if response is None else response._wire(self._requested)
+            wired, contents = (None, []) if response is None else response._wire(self.requested)
             link().send("response", (self._key, wired, bool(flags)), contents)
             self._sent += response is not None
             self._is_closed = bool(flags)
@@ -299,6 +299,21 @@ class InferenceRequest:
         self._priority = priority
         self._sender: InferenceResponseSender | None = None
         self.has_sender_out = False
+
+    @classmethod
+    def _received(
+        cls, request_id: str, requested: Sequence[str], inputs: list[Tensor], sender: InferenceResponseSender
+    ) -> "InferenceRequest":
+        request = cls(request_id, 0, requested)
+        request._inputs = inputs
+        request._sender = sender
+        return request
+
+    def _set_fields(
+        self, correlation_id: int | str, flags: int, timeout: int, priority: int, parameters: dict[str, Any]
+    ) -> None:
+        self._correlation_id, self._flags, self._timeout = correlation_id, flags, timeout
+        self._priority, self._parameters = priority, parameters
 
     def inputs(self) -> list[Tensor]:
         """Return the inputs."""

@@ -41,6 +41,7 @@ class Worker:
         self._path = path
         self._version = version
         self._model: Any = None
+        self._outputs: tuple[str, ...] = ()
         self._is_decoupled = False
         self._senders: dict[int, pb_utils.InferenceResponseSender] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -78,8 +79,8 @@ class Worker:
         spec.loader.exec_module(module)
         return module.TritonPythonModel
 
-    def _initialize(self, given: tuple[Mapping[str, str], bool]) -> None:
-        arguments, self._is_decoupled = given
+    def _initialize(self, given: tuple[Mapping[str, str], tuple[str, ...], bool]) -> None:
+        arguments, self._outputs, self._is_decoupled = given
         self._model = self._load()()
         if hasattr(self._model, "initialize"):
             self._model.initialize(dict(arguments))
@@ -119,17 +120,23 @@ class Worker:
             self._fail(requests, error)
 
     def _requests(self, batch: list[tuple[Any, ...]], message: Message) -> list[pb_utils.InferenceRequest]:
-        sizes = [size for request in batch for _, _, _, size in request[1]]
+        """Return the requests of a message, each in it as (key, id, requested outputs, inputs, fields).
+
+        inputs: (name, dtype, shape, bytes) of each. fields: None without parameters, or (sequence id, flags, timeout,
+        priority, the client's own parameters).
+        """
+        sizes = [size for request in batch for _, _, _, size in request[3]]
         starts = iter(offsets(sizes)[0])
         requests: list[pb_utils.InferenceRequest] = []
-        for key, inputs, fields in batch:
+        for key, request_id, outputs, inputs, fields in batch:
             tensors = []
             for name, dtype, shape, size in inputs:
                 start = next(starts)
                 tensors.append(pb_utils.Tensor._received(name, dtype, shape, message.payload[start : start + size]))
-            request = pb_utils.InferenceRequest(inputs=tensors, **fields)
-            sender = pb_utils.InferenceResponseSender(key, request.requested_output_names(), self._is_decoupled)
-            request._sender = self._senders[key] = sender
+            sender = self._senders[key] = pb_utils.InferenceResponseSender(key, outputs, self._is_decoupled)
+            request = pb_utils.InferenceRequest._received(request_id, outputs or self._outputs, tensors, sender)
+            if fields is not None:
+                request._set_fields(*fields)
             requests.append(request)
         return requests
 
@@ -190,7 +197,7 @@ class Worker:
             )
         del self._senders[sender._key]
         sender.close()
-        wired, tensors = (None, []) if response is None else response._wire(request.requested_output_names())
+        wired, tensors = (None, []) if response is None else response._wire(sender.requested)
         answers.append((sender._key, wired, True))
         contents += tensors
 

@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 
-from npuserve.execution.python_model.channel import Buffer, Channel, Message, receive
+from npuserve.execution.python_model.channel import RECEIVED_BYTES, Buffer, Channel, Message, receive, transmit
 
 Handler = Callable[[Message], None]
 
@@ -26,6 +26,7 @@ class WorkerLink:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._channel = Channel()
+        self._received = bytearray(RECEIVED_BYTES)
         self._sending = threading.Lock()
         self._receiving = threading.Lock()
         self._main_waits = False
@@ -66,8 +67,9 @@ class WorkerLink:
         with self._sending:
             content, descriptors = self._channel.encode(kind, value, tensors)
             try:
-                sent = socket.send_fds(self._connection, [content], descriptors)
-                self._connection.sendall(memoryview(content)[sent:])
+                sent = transmit(self._connection, content, descriptors)
+                if sent < len(content):
+                    self._connection.sendall(memoryview(content)[sent:])
             except OSError:
                 os._exit(0)
             for descriptor in descriptors:
@@ -112,7 +114,7 @@ class WorkerLink:
 
     def _receive(self, flags: int = 0) -> None:
         """Receive once. REQUIRES: the receiving lock."""
-        messages = receive(self._connection, self._channel, flags)
+        messages = receive(self._connection, self._channel, self._received, flags)
         if messages is None:
             os._exit(0)
         for message in messages:
