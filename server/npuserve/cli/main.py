@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from npuserve import __version__
 from npuserve.cli import atc, serve
+from npuserve.cli.compatibility import RENAMED, renamed
 from npuserve.cli.parser import Parser, unrecognized
 
 
@@ -15,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["atc"]:
         # The compiler's flags are the vendor's and its own to check.
         return atc.run(given[1:], os.environ)
+    given, old = renamed(given)
+    for flag in old:
+        print(f"npuserve: warning: {flag} is an old flag, today it is {RENAMED[flag].rstrip('=')}", file=sys.stderr)
     parser = Parser(prog="npuserve", description="A gRPC inference server for Ascend NPUs, in Triton's protocol.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve.add_arguments(

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from npuserve import __version__
 from npuserve.cli.main import main
@@ -17,6 +19,19 @@ def test_a_wrong_command_line_ends_with_usage_and_code_1(
         main(arguments)
     assert caught.value.code == 1
     assert capsys.readouterr().err.startswith("usage: npuserve")
+
+
+def test_an_old_flag_is_taken_with_a_warning_that_names_todays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    switches = ["--allow-grpc=false", "--allow-http=false", "--allow-metrics=false"]
+    code = main(["serve", "--model-repository", str(tmp_path), "--strict-model-config=false", *switches])
+    assert code == 1
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning == (
+        "npuserve: warning: --strict-model-config is an old flag, today it is --disable-auto-complete-config"
+    )
+    assert "at least one of --allow-grpc" in error
 
 
 @pytest.mark.parametrize(
