@@ -8,6 +8,8 @@ from npuserve.config.validate import unsupported, validate_instances
 from npuserve.core.errors import invalid
 from npuserve.core.signature import ModelSignature
 
+_NATIVE_BACKENDS = ("ascend", "identity")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchingOptions:
@@ -72,10 +74,13 @@ def settings_without_effect(config: ModelConfig) -> tuple[str, ...]:
     """Name what the config sets and the server accepts but does not act on; none of it changes an answer."""
     batching, optimization = config.dynamic_batching, config.optimization
     policies = (batching.default_queue_policy, *batching.priority_queue_policy.values())
+    # Where Python batches, requests have priorities and times out.
+    in_native_queue = config.backend in _NATIVE_BACKENDS
     given = {
         "dynamic_batching.preserve_ordering": batching.preserve_ordering,
-        "dynamic_batching.priority_levels": batching.priority_levels > 0,
-        "default_timeout_microseconds": any(policy.default_timeout_microseconds for policy in policies),
+        "dynamic_batching.priority_levels": in_native_queue and batching.priority_levels > 0,
+        "default_timeout_microseconds": in_native_queue
+        and any(policy.default_timeout_microseconds for policy in policies),
         "instance_group.rate_limiter": any(group.HasField("rate_limiter") for group in config.instance_group),
         "instance_group.host_policy": any(group.host_policy for group in config.instance_group),
         "optimization.execution_accelerators": optimization.HasField("execution_accelerators"),

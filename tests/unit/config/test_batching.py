@@ -124,3 +124,24 @@ def test_settings_that_change_nothing_are_named() -> None:
         "optimization.execution_accelerators",
     )
     assert settings_without_effect(completed("", bert())) == ()
+
+
+@pytest.mark.parametrize(
+    ("backend", "without_effect"),
+    [
+        ("ascend", ("dynamic_batching.priority_levels", "default_timeout_microseconds")),
+        ("identity", ("dynamic_batching.priority_levels", "default_timeout_microseconds")),
+        ("onnxruntime", ()),
+        ("python", ()),
+    ],
+)
+def test_priorities_and_timeouts_have_no_effect_in_the_native_queue_alone(
+    backend: str, without_effect: tuple[str, ...]
+) -> None:
+    config = ModelConfig()
+    text = (
+        "max_batch_size: 4 dynamic_batching { priority_levels: 2 default_priority_level: 1 "
+        "default_queue_policy { default_timeout_microseconds: 5 } }"
+    )
+    text_format.Parse(f'name: "m" backend: "{backend}" {text}', config, descriptor_pool=POOL)
+    assert settings_without_effect(config) == without_effect
