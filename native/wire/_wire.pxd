@@ -144,32 +144,19 @@ cdef extern from "wire/shared_regions.h" namespace "npuserve::wire":
         cpp_bool add(string, int, uint64_t, size_t) except +
         void remove(string_view)
 
-cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
-    cdef enum class Kind "npuserve::wire::HandlerEvent::Kind":
-        kStarted
-        kChanged
-        kEnded
-    cdef cppclass HandlerEvent:
-        Kind kind
-        uint64_t token
+cdef extern from "wire/loop_endpoint.h" namespace "npuserve::wire":
     cdef cppclass Failure:
         string model
         string message
-    uint64_t connection_of(uint64_t)
-    cdef cppclass CEndpoint "npuserve::wire::Endpoint":
-        CEndpoint(const CLimits&, string, int) except +
+    cdef cppclass CLoopEndpoint "npuserve::wire::LoopEndpoint":
         const MemoryBudget& budget()
         int file_descriptor()
         void set_routes(const vector[CRoute]&) except +
-        void share_regions(shared_ptr[const CSharedRegions])
-        void refuse_new_calls(Status) except +
         void shut_down(int64_t) except +
-        uint64_t open(int64_t, cpp_bool) except +
         void receive(uint64_t, ByteSpan, int64_t) except + nogil
         void set_writable(uint64_t, cpp_bool, int64_t) except +
         void take_output(uint64_t, string&, size_t, int64_t) except + nogil
         void close(uint64_t, int64_t) except +
-        CConnection* find(uint64_t)
         size_t connections()
         void take_touched(vector[uint64_t]&)
         void advance(int64_t) except + nogil
@@ -180,6 +167,23 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
         cpp_bool next_failure(Failure&)
         Observation& observation()
         void grant_waiting(int64_t) except +
+        cpp_bool is_quiet()
+
+cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
+    cdef enum class Kind "npuserve::wire::HandlerEvent::Kind":
+        kStarted
+        kChanged
+        kEnded
+    cdef cppclass HandlerEvent:
+        Kind kind
+        uint64_t token
+    uint64_t connection_of(uint64_t)
+    cdef cppclass CEndpoint "npuserve::wire::Endpoint" (CLoopEndpoint):
+        CEndpoint(const CLimits&, string, int) except +
+        void share_regions(shared_ptr[const CSharedRegions])
+        void refuse_new_calls(Status) except +
+        uint64_t open(int64_t, cpp_bool) except +
+        CConnection* find(uint64_t)
         cpp_bool next_handler_event(HandlerEvent&)
         const CallHead* head(uint64_t)
         cpp_bool half_closed(uint64_t)
@@ -189,7 +193,6 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
         void finish(uint64_t, const Status&, const vector[pair[string, string]]&, int64_t) except +
         size_t unsent_bytes(uint64_t)
         size_t open_calls()
-        cpp_bool is_quiet()
 
 cdef extern from "wire/http_limits.h" namespace "npuserve::wire":
     cdef cppclass CHttpLimits "npuserve::wire::HttpLimits":
@@ -238,36 +241,14 @@ cdef extern from "wire/http_endpoint.h" namespace "npuserve::wire":
     cdef cppclass HttpEvent:
         HttpKind kind
         uint64_t connection
-    cdef cppclass HttpFailure:
-        string model
-        string message
-    cdef cppclass CHttpEndpoint "npuserve::wire::HttpEndpoint":
+    cdef cppclass CHttpEndpoint "npuserve::wire::HttpEndpoint" (CLoopEndpoint):
         CHttpEndpoint(const CHttpLimits&) except +
-        const MemoryBudget& budget()
-        int file_descriptor()
-        void set_routes(const vector[CRoute]&) except +
         void refuse_new_requests(int, string, int64_t) except +
-        void shut_down(int64_t) except +
         uint64_t open(int64_t) except +
-        void receive(uint64_t, ByteSpan, int64_t) except + nogil
-        void set_writable(uint64_t, cpp_bool, int64_t) except +
-        void take_output(uint64_t, string&, size_t, int64_t) except + nogil
-        void close(uint64_t, int64_t) except +
         CHttpConnection* find(uint64_t)
-        size_t connections()
-        void take_touched(vector[uint64_t]&)
-        void advance(int64_t) except + nogil
-        int64_t next_wake_ns()
-        cpp_bool has_gathered()
-        void submit_gathered() except + nogil
-        void deliver(int64_t) except + nogil
-        cpp_bool next_failure(HttpFailure&)
-        Observation& observation()
-        void grant_waiting(int64_t) except +
         cpp_bool next_event(HttpEvent&)
         void respond(uint64_t, int, const vector[pair[string, string]]&, ByteSpan, int64_t) except +
         void start_stream(uint64_t, int, const vector[pair[string, string]]&, int64_t) except +
         void send(uint64_t, ByteSpan, int64_t) except +
         void end_stream(uint64_t, int64_t) except +
         size_t open_requests()
-        cpp_bool is_quiet()

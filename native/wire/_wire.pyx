@@ -26,43 +26,20 @@ cdef size_t WRITE_BYTES = 256 * 1024
 
 include "regions.pxi"
 include "routes.pxi"
+include "loop_endpoint.pxi"
 
 
-cdef class Endpoint:
+cdef class Endpoint(_LoopEndpoint):
     cdef unique_ptr[CEndpoint] _endpoint
-    cdef CLimits _limits
-    cdef object _dispatch
-    cdef object _on_failure
-    cdef object _on_finished
     cdef object _may_share
-    cdef object _loop
-    cdef object _timer
-    cdef int64_t _timer_ns
-    cdef bytearray _read_buffer
-    cdef object _read_view
-    cdef string _output
-    cdef vector[uint64_t] _touched
-    cdef dict _protocols
-    cdef dict _calls
-    cdef list _quiet_waiters
-    cdef list _empty_waiters
-    cdef cpp_bool _settling
-    cdef cpp_bool _will_submit
-    cdef object __weakref__
 
     def __init__(self, Limits limits, dispatch, *, on_failure, str infer_path, int response_compression_level=0):
-        self._limits = limits._limits
         self._endpoint.reset(new CEndpoint(limits._limits, infer_path.encode(), response_compression_level))
+        self._driven = self._endpoint.get()
+        self._max_connections = limits._limits.max_connections
+        self._max_unsent_bytes = limits._limits.max_unsent_bytes
         self._dispatch = dispatch
         self._on_failure = on_failure
-        self._timer_ns = NEVER
-        self._read_buffer = bytearray(READ_BYTES)
-        # Transports slice what get_buffer gives them: a slice of the bytearray itself would be a copy.
-        self._read_view = memoryview(self._read_buffer)
-        self._protocols = {}
-        self._calls = {}
-        self._quiet_waiters = []
-        self._empty_waiters = []
 
     def __dealloc__(self):
         # Waits for requests that are being executed.
@@ -72,149 +49,28 @@ cdef class Endpoint:
     def __repr__(self):
         return f"<Endpoint connections={self.connections} open_calls={self.open_calls}>"
 
-    def start(self, loop):
-        self._loop = loop
-        loop.add_reader(deref(self._endpoint).file_descriptor(), self._deliver)
-
-    def close(self):
-        if self._loop is None:
-            return
-        self._loop.remove_reader(deref(self._endpoint).file_descriptor())
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop = None
-        deref(self._endpoint).deliver(steady_now_ns())
-
     def protocol(self):
         return Protocol(self)
-
-    def set_routes(self, routes):
-        cdef vector[CRoute] native
-        cdef Route route
-        for route in routes:
-            native.push_back(route._route)
-        deref(self._endpoint).set_routes(native)
 
     def share_regions(self, SharedRegions regions, may_share):
         self._may_share = may_share
         deref(self._endpoint).share_regions(<shared_ptr[const CSharedRegions]>regions._regions)
 
-    def observe(self, *, cpp_bool wants_all, int64_t slow_ns, on_finished):
-        self._on_finished = on_finished
-        deref(self._endpoint).observation().ask_for(wants_all, slow_ns)
-
     def refuse_new_calls(self, int code, str message):
         deref(self._endpoint).refuse_new_calls(Status(<StatusCode>code, message.encode()))
         self._settle(steady_now_ns())
 
-    def shut_down(self):
-        cdef int64_t now_ns = steady_now_ns()
-        deref(self._endpoint).shut_down(now_ns)
-        self._settle(now_ns)
-
-    def abort(self):
-        for protocol in list(self._protocols.values()):
-            protocol.abort()
-
-    async def wait_until_no_calls(self):
-        while not deref(self._endpoint).is_quiet():
-            waiter = self._loop.create_future()
-            self._quiet_waiters.append(waiter)
-            await waiter
-
-    async def wait_until_no_connections(self):
-        while self._protocols:
-            waiter = self._loop.create_future()
-            self._empty_waiters.append(waiter)
-            await waiter
+    def wait_until_no_calls(self):
+        return self._wait_until_quiet()
 
     @property
     def open_calls(self):
         return deref(self._endpoint).open_calls()
 
-    @property
-    def connections(self):
-        return len(self._protocols)
-
-    @property
-    def used_memory_bytes(self):
-        return deref(self._endpoint).budget().used_bytes()
-
-    # --- What the loop calls.
-
-    def _deliver(self):
-        cdef int64_t now_ns = steady_now_ns()
-        cdef Failure failure
-        with nogil:
-            deref(self._endpoint).deliver(now_ns)
-        self._settle(now_ns)
-        while deref(self._endpoint).next_failure(failure):
-            self._on_failure(failure.model.decode("utf-8", "replace"), failure.message.decode("utf-8", "replace"))
-
-    def _submit(self):
-        self._will_submit = False
-        with nogil:
-            deref(self._endpoint).submit_gathered()
-
-    def _on_timer(self):
-        cdef int64_t now_ns = steady_now_ns()
-        self._timer = None
-        self._timer_ns = NEVER
-        with nogil:
-            deref(self._endpoint).advance(now_ns)
-        self._settle(now_ns)
-
-    cdef _settle(self, int64_t now_ns):
-        # Handlers that answer at once come back here from within; the outer round goes on with what they left.
-        if self._settling:
-            return
-        self._settling = True
+    cdef _handle_events(self):
         cdef HandlerEvent event
-        cdef uint64_t connection
-        try:
-            while True:
-                while deref(self._endpoint).next_handler_event(event):
-                    self._handle(event)
-                deref(self._endpoint).grant_waiting(now_ns)
-                deref(self._endpoint).take_touched(self._touched)
-                if self._touched.empty():
-                    break
-                for connection in self._touched:
-                    protocol = self._protocols.get(connection)
-                    if protocol is not None:
-                        self._flush(protocol, now_ns)
-        finally:
-            self._settling = False
-        self._arm(now_ns)
-        if deref(self._endpoint).has_gathered() and not self._will_submit and self._loop is not None:
-            # In the loop's next round, when what was readable in this one has been read.
-            self._will_submit = True
-            self._loop.call_soon(self._submit)
-        if not deref(self._endpoint).observation().empty():
-            self._tell()
-        if self._quiet_waiters and deref(self._endpoint).is_quiet():
-            _wake(self._quiet_waiters)
-
-    cdef _tell(self):
-        cdef ObservedRequest request
-        finished = []
-        while deref(self._endpoint).observation().next(request):
-            finished.append(_finished(request))
-        try:
-            self._on_finished(finished)
-        except Exception as error:
-            # Whoever watches is no part of the answers: no connection is lost for it.
-            self._loop.call_exception_handler({"message": "an observer of requests failed", "exception": error})
-
-    cdef _flush(self, _Connection protocol, int64_t now_ns):
-        try:
-            protocol._flush(now_ns)
-        except Exception as error:
-            # What was sent may end within a frame: this connection is lost, and the others still get their answers.
-            self._loop.call_exception_handler(
-                {"message": "a connection could not be written to", "exception": error, "protocol": protocol}
-            )
-            protocol.abort()
+        while deref(self._endpoint).next_handler_event(event):
+            self._handle(event)
 
     cdef _handle(self, HandlerEvent event):
         cdef ServerCall call
@@ -236,104 +92,34 @@ cdef class Endpoint:
             call.half_closed = deref(self._endpoint).half_closed(event.token)
         call._changed()
 
-    cdef _arm(self, int64_t now_ns):
-        cdef int64_t wake_ns = deref(self._endpoint).next_wake_ns()
-        if wake_ns >= self._timer_ns or self._loop is None:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_ns = wake_ns
-        # Loops count in milliseconds: a little late, never early and again.
-        delay_ns = max(wake_ns - now_ns, 0) + 1_000_000
-        self._timer = self._loop.call_later(delay_ns / 1e9, self._on_timer)
 
-
-cdef class _Connection:
-    """One connection's transport. Its calls and its bytes are the endpoint's."""
-
+cdef class _Connection(_LoopConnection):
     cdef Endpoint _endpoint
-    cdef object _transport
-    cdef object _write
-    cdef uint64_t _id
-    cdef cpp_bool _writable
     cdef set _sending
-    cdef public str peer
 
     def __init__(self, Endpoint endpoint):
+        _LoopConnection.__init__(self, endpoint)
         self._endpoint = endpoint
-        self._writable = True
         self._sending = set()
-        self.peer = ""
 
     def connection_made(self, transport):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() != "h2":
             transport.abort()
             return
-        if deref(self._endpoint._endpoint).connections() >= self._endpoint._limits.max_connections:
-            transport.abort()
-            return
-        cdef int64_t now_ns = steady_now_ns()
-        self._transport = transport
-        self._write = transport.write
-        transport.set_write_buffer_limits(high=self._endpoint._limits.max_unsent_bytes)
-        self.peer = _peer(transport.get_extra_info("peername"))
+        _LoopConnection.connection_made(self, transport)
+
+    cdef uint64_t _open(self, int64_t now_ns) except 0:
         may_share = self._endpoint._may_share
-        self._id = deref(self._endpoint._endpoint).open(now_ns, may_share is not None and may_share(self.peer))
-        self._endpoint._protocols[self._id] = self
-        self._endpoint._settle(now_ns)
-
-    def get_buffer(self, sizehint):
-        return self._endpoint._read_view
-
-    def buffer_updated(self, size_t size):
-        cdef int64_t now_ns = steady_now_ns()
-        cdef const char* data = self._endpoint._read_buffer
-        with nogil:
-            deref(self._endpoint._endpoint).receive(self._id, ByteSpan(<const byte*>data, size), now_ns)
-        self._endpoint._settle(now_ns)
-
-    def eof_received(self):
-        return False
-
-    def pause_writing(self):
-        self._set_writable(False)
-
-    def resume_writing(self):
-        self._set_writable(True)
-
-    cdef _set_writable(self, cpp_bool writable):
-        cdef int64_t now_ns = steady_now_ns()
-        self._writable = writable
-        deref(self._endpoint._endpoint).set_writable(self._id, writable, now_ns)
-        self._endpoint._settle(now_ns)
-
-    def connection_lost(self, error):
-        if self._transport is None:
-            return
-        cdef int64_t now_ns = steady_now_ns()
-        self._transport = self._write = None
-        deref(self._endpoint._endpoint).close(self._id, now_ns)
-        del self._endpoint._protocols[self._id]
-        self._endpoint._settle(now_ns)
-        if not self._endpoint._protocols:
-            _wake(self._endpoint._empty_waiters)
-
-    def abort(self):
-        if self._transport is not None:
-            self._transport.abort()
+        return deref(self._endpoint._endpoint).open(now_ns, may_share is not None and may_share(self.peer))
 
     cdef _flush(self, int64_t now_ns):
         cdef CConnection* connection = deref(self._endpoint._endpoint).find(self._id)
-        cdef string* output = &self._endpoint._output
         if connection is NULL or self._transport is None:
             return
         while self._writable and connection.wants_write():
-            output.clear()
-            deref(self._endpoint._endpoint).take_output(self._id, deref(output), WRITE_BYTES, now_ns)
-            if output.empty():
+            if not self._write_piece(now_ns):
                 break
-            self._write(PyBytes_FromStringAndSize(output.data(), output.size()))
         if connection.aborted():
             self._transport.abort()
         elif connection.finished() and not connection.wants_write():

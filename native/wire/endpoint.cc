@@ -20,21 +20,13 @@ std::string trace_parent_of(const CallHead* head) {
   return found == head->metadata.end() ? std::string() : found->second;
 }
 
-size_t bytes_of(const std::vector<Buffer>& buffers) {
-  size_t bytes = 0;
-  for (const Buffer& buffer : buffers) bytes += buffer.capacity();
-  return bytes;
-}
-
 }  // namespace
 
 Endpoint::Endpoint(const Limits& limits, std::string infer_path, int response_compression_level)
-    : limits_(limits),
+    : LoopEndpoint(limits.memory_budget_bytes, limits.small_messages_bytes, limits.max_waiting_calls),
+      limits_(limits),
       infer_path_(std::move(infer_path)),
-      response_compression_level_(response_compression_level),
-      budget_(
-          limits_.memory_budget_bytes, limits_.max_waiting_calls,
-          {.largest_bytes = kStreamWindowBytes + kMessageOverheadBytes, .limit_bytes = limits_.small_messages_bytes}) {}
+      response_compression_level_(response_compression_level) {}
 
 void Endpoint::refuse_new_calls(core::Status refusal) {
   refusal_ = std::move(refusal);
@@ -136,12 +128,6 @@ void Endpoint::schedule(uint64_t id, Entry& entry) {
   wakes_.emplace(wake_ns, id);
   wakes_.erase({entry.wake_ns, id});
   entry.wake_ns = wake_ns;
-}
-
-void Endpoint::deliver(int64_t now_ns) {
-  queue_.take(finished_);
-  for (const std::unique_ptr<InferCall>& call : finished_) deliver(*call, now_ns);
-  finished_.clear();
 }
 
 void Endpoint::grant_waiting(int64_t now_ns) {
@@ -269,30 +255,16 @@ const SharedRegions* Endpoint::regions_for(const Connection& connection) const {
 
 void Endpoint::gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan,
                       int64_t now_ns) {
-  auto infer_call = std::make_unique<InferCall>();
-  InferCall& submitted = *infer_call;
-  submitted.token = token;
-  submitted.target = call.target;
-  submitted.message = std::move(message);
-  submitted.converted = std::move(plan.converted);
-  submitted.converted_room = budget_.charge(bytes_of(submitted.converted));
-  submitted.id = request_.id;
-  submitted.wanted = std::move(plan.wanted);
-  submitted.destinations = std::move(plan.destinations);
-  submitted.regions = std::move(plan.regions);
-  submitted.started_ns = now_ns;
+  std::unique_ptr<InferCall> submitted = make_call(token, call.target, std::move(message), plan, now_ns);
   const CallHead* head = connection.head(stream_of(token));
-  if (head != nullptr) submitted.encoding = response_encoding(*head);
-  if (observation_.is_asked()) submitted.trace_parent = trace_parent_of(head);
-  submitted.compression_level = response_compression_level_;
-  queue_.gather(std::move(infer_call), std::move(plan), now_ns);
+  if (head != nullptr) submitted->encoding = response_encoding(*head);
+  if (observation_.is_asked()) submitted->trace_parent = trace_parent_of(head);
+  submitted->compression_level = response_compression_level_;
+  queue_.gather(std::move(submitted), std::move(plan), now_ns);
   call.stage = Stage::kInferSubmitted;
 }
 
-void Endpoint::deliver(InferCall& finished, int64_t now_ns) {
-  if (finished.status.code() == core::StatusCode::kInternal) {
-    failures_.push_back({finished.target->model.name, finished.status.message()});
-  }
+void Endpoint::answer(InferCall& finished, int64_t now_ns) {
   if (!calls_.contains(finished.token)) return;
   const uint64_t id = connection_of(finished.token);
   const auto found = connections_.find(id);
@@ -301,9 +273,7 @@ void Endpoint::deliver(InferCall& finished, int64_t now_ns) {
   if (finished.status.ok()) {
     connection.send_message(stream_of(finished.token), std::move(finished.response), finished.encoding);
   }
-  const core::Status status = named_failure(finished);
-  if (observation_.wants(now_ns - finished.started_ns)) observation_.note(finished, status, now_ns);
-  answer(connection, finished.token, status);
+  answer(connection, finished.token, observed(finished, now_ns));
   settle(id, found->second, now_ns);
 }
 
@@ -316,13 +286,6 @@ Encoding Endpoint::response_encoding(const CallHead& head) const {
   if (response_compression_level_ == 0) return Encoding::kIdentity;
   if (head.accepts_gzip) return Encoding::kGzip;
   return head.accepts_deflate ? Encoding::kDeflate : Encoding::kIdentity;
-}
-
-bool Endpoint::next_failure(Failure& failure) {
-  if (failures_.empty()) return false;
-  failure = std::move(failures_.front());
-  failures_.pop_front();
-  return true;
 }
 
 // --- Calls that handlers answer.

@@ -38,10 +38,8 @@ core::Status encode_http(InferCall& call, std::span<const core::OutputView> outp
 }  // namespace
 
 HttpEndpoint::HttpEndpoint(const HttpLimits& limits)
-    : limits_(limits),
-      budget_(
-          limits_.memory_budget_bytes, limits_.max_waiting_requests,
-          {.largest_bytes = kStreamWindowBytes + kMessageOverheadBytes, .limit_bytes = limits_.small_bodies_bytes}) {}
+    : LoopEndpoint(limits.memory_budget_bytes, limits.small_bodies_bytes, limits.max_waiting_requests),
+      limits_(limits) {}
 
 void HttpEndpoint::refuse_new_requests(int status, std::string message, int64_t now_ns) {
   refusal_ = Refusal{status, std::move(message)};
@@ -152,12 +150,6 @@ void HttpEndpoint::advance(int64_t now_ns) {
   }
 }
 
-void HttpEndpoint::deliver(int64_t now_ns) {
-  queue_.take(finished_);
-  for (const std::unique_ptr<InferCall>& call : finished_) deliver(*call, now_ns);
-  finished_.clear();
-}
-
 void HttpEndpoint::grant_waiting(int64_t now_ns) {
   if (budget_.waiting() == 0) return;
   for (auto& [waiter, room] : budget_.grant_waiting()) {
@@ -167,13 +159,6 @@ void HttpEndpoint::grant_waiting(int64_t now_ns) {
     settle(found->second, now_ns);
     touch(found->second);  // it may be read again
   }
-}
-
-bool HttpEndpoint::next_failure(HttpFailure& failure) {
-  if (failures_.empty()) return false;
-  failure = std::move(failures_.front());
-  failures_.pop_front();
-  return true;
 }
 
 // --- Requests.
@@ -198,18 +183,8 @@ bool HttpEndpoint::infer(Entry& entry, int64_t now_ns) {
   if (!target) return false;
   InferPlan plan = check(request_, target->model);
   if (plan.verdict != Verdict::kReady) return false;
-  auto call = std::make_unique<InferCall>();
-  size_t converted_bytes = 0;
-  for (const Buffer& converted : plan.converted) converted_bytes += converted.capacity();
-  call->token = kHttpBit | connection.id();
-  call->target = target;
-  call->message = connection.take_body();
-  call->converted = std::move(plan.converted);
-  call->converted_room = budget_.charge(converted_bytes);
-  call->id = request_.id;
-  call->wanted = std::move(plan.wanted);
+  auto call = make_call(kHttpBit | connection.id(), target, connection.take_body(), plan, now_ns);
   call->encode = encode_http;
-  call->started_ns = now_ns;
   if (observation_.is_asked()) call->trace_parent = connection.head().find("traceparent").value_or("");
   entry.stage = Stage::kSubmitted;
   entry.target = std::move(target);
@@ -217,16 +192,12 @@ bool HttpEndpoint::infer(Entry& entry, int64_t now_ns) {
   return true;
 }
 
-void HttpEndpoint::deliver(InferCall& finished, int64_t now_ns) {
-  if (finished.status.code() == core::StatusCode::kInternal) {
-    failures_.push_back({finished.target->model.name, finished.status.message()});
-  }
+void HttpEndpoint::answer(InferCall& finished, int64_t now_ns) {
   const auto found = connections_.find(finished.token & ~kHttpBit);
   if (found == connections_.end()) return;
   Entry& entry = found->second;
   finish(entry);
-  const core::Status status = named_failure(finished);
-  if (observation_.wants(now_ns - finished.started_ns)) observation_.note(finished, status, now_ns);
+  const core::Status status = observed(finished, now_ns);
   if (status.ok()) {
     const std::array<HttpFieldText, 2> fields{
         {{"Content-Type", "application/octet-stream"},

@@ -154,7 +154,7 @@ TEST_CASE("a failure is told with its HTTP status, the connection goes on, and t
     const std::string answer = session.complete(client, {code, "say \"why\""});
     CHECK(status_of(answer) == status);
     CHECK(has(answer, "\r\n\r\n{\"error\":\"say \\\"why\\\"\"}"));
-    HttpFailure failure;
+    Failure failure;
     CHECK(session.endpoint.next_failure(failure) == (status == 500));
   }
   session.receive(client, infer("copy"));
