@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -112,14 +113,29 @@ class Http:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=CALL_SECONDS)
         try:
             connection.request(self.method, self.path, body, dict(self.headers or {}))
-            response = connection.getresponse()
-            content = response.read()
-            headers = {name: response.headers[name] for name in HEADERS if name in response.headers}
-            return {"status": response.status, "headers": headers, "body": _http_body(content, headers)}
+            return _http_answer(connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
             return {"failed": type(error).__name__}
         finally:
             connection.close()
+
+
+@dataclass(frozen=True)
+class RawHttp:
+    """An HTTP request as it goes over the wire, for what no HTTP library sends."""
+
+    request: bytes
+
+    def answer(self, asked: Asked) -> Answer:
+        """Send it; that the server ends the connection without an answer is an answer too."""
+        with socket.create_connection(("127.0.0.1", asked.target.http_port), CALL_SECONDS) as connection:
+            try:
+                connection.sendall(self.request)
+                response = http.client.HTTPResponse(connection)
+                response.begin()
+                return _http_answer(response)
+            except (ConnectionError, http.client.BadStatusLine):
+                return {"failed": "the connection is closed"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,7 @@ class Local:
         return self.step(asked)
 
 
-Call = Unary | Stream | Http | Local
+Call = Unary | Stream | Http | RawHttp | Local
 NamedCalls = Iterable[tuple[str, Call]]
 
 
@@ -163,6 +179,12 @@ def _seen(message: Message) -> Answer:
             for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
         ]
     return seen
+
+
+def _http_answer(response: http.client.HTTPResponse) -> Answer:
+    content = response.read()
+    headers = {name: response.headers[name] for name in HEADERS if name in response.headers}
+    return {"status": response.status, "headers": headers, "body": _http_body(content, headers)}
 
 
 def _http_body(content: bytes, headers: Mapping[str, str]) -> Any:

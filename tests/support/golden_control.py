@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
@@ -98,6 +99,10 @@ def explicit(server: str) -> NamedCalls:
     yield from _overrides(server)
     yield from _unloading()
     yield from _ensemble()
+    yield from _changed_configs()
+    yield "load of circular", _load("circular")
+    yield "unload of circular", _unload("circular")
+    yield "load of overheated", _load("overheated")
 
 
 def _failing() -> NamedCalls:
@@ -110,6 +115,9 @@ def _failing() -> NamedCalls:
     yield "load with a config of unknown fields", _load("second", config='{"no_such_field": 1}')
     yield "load with a file that is no bytes", _load("second", **{"file:1/model.py": "x"})
     yield "load with a file and no config", _load("second", **{"file:1/model.py": b"x"})
+    for path in ("../model.py", "1/../../model.py", "/model.py", "1/", ""):
+        config = json.dumps({**OVERRIDE, "backend": "python"})
+        yield f"load with a file at '{path}'", _load("brought", config=config, **{f"file:{path}": b"x"})
     yield "load with an unknown parameter, HTTP", _http_control("second", "load", {"parameters": {"foo": "x"}})
     yield "load with an unreadable body, HTTP", _http_control("second", "load", b"{")
     yield "ready after failed loads", _unary("ServerReady", pb.ServerReadyRequest())
@@ -181,6 +189,27 @@ def _ensemble() -> NamedCalls:
     yield "infer with the ensemble again", _two("chain")
     yield "unload with dependents", _unload("chain", unload_dependents=True)
     yield "index without both", _index(until=_unloaded("chain", "step"))
+
+
+def _changed_configs() -> NamedCalls:
+    """What is counted goes on, or begins anew: for a change of the instances, of the versions, of the batch."""
+    statistics = _unary("ModelStatistics", pb.ModelStatisticsRequest(name="second"))
+    yield "load before changes", _load("second")
+    for name, text in {
+        "instances": "instance_group [ { count: 2 kind: KIND_CPU } ]\n",
+        "versions": "version_policy { all { } }\n",
+        "parameters": 'parameters { key: "new" value { string_value: "a" } }\n',
+    }.items():
+        yield f"infer before a change of {name}", _two("second", version="2")
+        yield f"a change of {name}", Local(partial(_append, text))
+        yield f"load after a change of {name}", _load("second")
+        yield f"statistics after a change of {name}", statistics
+
+
+def _append(text: str, asked: Asked) -> Answer:
+    with (asked.target.repository / "second" / "config.pbtxt").open("a") as file:
+        file.write(text)
+    return {}
 
 
 def broken() -> NamedCalls:

@@ -47,6 +47,10 @@ def _json() -> NamedCalls:
     yield "nested data", post("copy_FP32", {"inputs": [_input("FP32", [2, 3], [[1, 2, 3], [4, 5, 6]])]})
     yield "whole numbers for FP32", post("copy_FP32", {"inputs": [_input("FP32", [1, 3], [1, 2, 3])]})
     yield "no id", post("copy_FP32", {"inputs": [FLOATS]})
+    body = json.dumps({"id": "first", "inputs": [FLOATS]})
+    yield "id twice", post("copy_FP32", body.replace("{", '{"id": "zeroth", ', 1).encode())
+    for bits, number in ((32, "1e39"), (64, "1e999")):
+        yield f"a number beyond FP{bits}", post("copy_FP32", body.replace("-2", number).encode())
     yield "empty id", post("copy_FP32", {"inputs": [FLOATS], "id": ""})
     yield "id that needs escaping", post("copy_FP32", {"inputs": [FLOATS], "id": 'a"b\\c\n'})
     yield "version", post("copy_FP32", {"inputs": [FLOATS]}, version="1")

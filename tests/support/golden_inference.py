@@ -102,6 +102,12 @@ def _classes() -> NamedCalls:
         width = 16 if dtype == "INT32" else 3
         tensor = Tensor(datatype=dtype, shape=(1, width), raw=_raw(dtype, width))
         yield f"classes of {dtype}", infer(f"copy_{dtype}", tensor, outputs=[("OUTPUT0", {"classification": 2})])
+    numbers = floats("INPUT0", (2, 4), 1, 2, 2, 1, 0, 5, float("nan"), 5)
+    yield "classes of equal values and NaN", infer("labelled", numbers, outputs=[("OUTPUT0", {"classification": 4})])
+    yield (
+        "an output that is not wanted binary",
+        infer("copy_FP32", three, outputs=[("OUTPUT0", {"binary_data": False})]),
+    )
     one_asked = [("OUTPUT0", {"classification": 1}), "OUTPUT1"]
     yield "classes of one output of two", infer("simple", *_pair(), outputs=one_asked)
 

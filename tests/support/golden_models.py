@@ -6,7 +6,7 @@ that both run.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 SOURCES = Path(__file__).with_name("golden_python")
@@ -136,6 +136,7 @@ SEQUENCES = (
     sequence_model("accumulate", "direct { }", "UINT64"),
     sequence_model("accumulate_oldest", "oldest { max_candidate_sequences: 4 }", "INT64"),
 )
+SEATED = replace(sequence_model("seated", "direct { }", "UINT64"), source="seated")
 _ENSEMBLE_TENSORS = (
     'input [ { name: "LEFT" data_type: TYPE_INT32 dims: [ 16 ] }, '
     '{ name: "RIGHT" data_type: TYPE_INT32 dims: [ 16 ] } ]\n'
@@ -206,7 +207,7 @@ optimization { eager_batching: true }""",
     ),
 )
 COUNTED = (copying("counted", "INT32", "[ 2 ]", source="copying"), copying("idle", "INT32", "[ 2 ]"))
-SERVED = (*COPIES, *COUNTED, SIMPLE, ACTOR, HURRIED, OPTIONAL, REPEAT, *SEQUENCES, ENSEMBLE)
+SERVED = (*COPIES, *COUNTED, SIMPLE, ACTOR, HURRIED, OPTIONAL, REPEAT, *SEQUENCES, SEATED, ENSEMBLE)
 RESTRICTED = (ACTOR, copying("plain", "FP32", "[ 2 ]", "max_batch_size: 0"))
 CACHED = (
     copying("cached", "INT32", "[ 2 ]", "max_batch_size: 4\nresponse_cache { enable: true }"),
@@ -228,6 +229,25 @@ CONTROLLED = (
         name="broken",
         source="broken",
         config="max_batch_size: 4\n" + _tensor("INPUT", 0, "FP32", "[ 2 ]") + _tensor("OUTPUT", 0, "FP32", "[ 2 ]"),
+    ),
+    GoldenModel(
+        name="circular",
+        config='platform: "ensemble"\nmax_batch_size: 4\n'
+        + 'input [ { name: "IN" data_type: TYPE_FP32 dims: [ 2 ] } ]\n'
+        + 'output [ { name: "OUT" data_type: TYPE_FP32 dims: [ 2 ] } ]\nensemble_scheduling { step [\n'
+        + '  { model_name: "step" model_version: -1 input_map { key: "INPUT0" value: "IN" } '
+        + 'output_map { key: "OUTPUT0" value: "OUT" } },\n'
+        + '  { model_name: "step" model_version: -1 input_map { key: "INPUT0" value: "OUT" } '
+        + 'output_map { key: "OUTPUT0" value: "IN" } }\n] }\n',
+    ),
+    copying(
+        "overheated",
+        "FP32",
+        "[ 2 ]",
+        """max_batch_size: 4
+model_warmup [ { name: "large" batch_size: 6 inputs { key: "INPUT0"
+  value { data_type: TYPE_FP32 dims: [ 2 ] zero_data: true } } } ]""",
+        source="copying",
     ),
     copying("no_version", "FP32", "[ 2 ]", "version_policy { specific { versions: [ 5 ] } }"),
     copying("unreadable", "FP32", "[ 2 ]", "no_such_field: 1"),

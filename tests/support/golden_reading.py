@@ -133,6 +133,7 @@ def _all_statistics(asked: Asked) -> Answer:
 
 def metrics() -> NamedCalls:
     yield "metric families of a copying model", Local(_metric_families)
+    yield "pinned memory", Local(_pinned_memory)
     yield "another path of the metrics port", Http(path="/other", metrics=True)
     yield "POST to the metrics", Http(path="/metrics", method="POST", metrics=True)
     yield "metrics on the HTTP port", Http(path="/metrics")
@@ -151,6 +152,11 @@ def _metric_families(asked: Asked) -> Answer:
             series[labels] = "some time" if "duration" in labels else float(value)
     host = {name for name in types if name.startswith(("nv_gpu", "nv_energy", "nv_pinned", "nv_cpu"))}
     return {"types": {name: kind for name, kind in types.items() if name not in host}, "series": series}
+
+
+def _pinned_memory(asked: Asked) -> Answer:
+    lines = Http(path="/metrics", metrics=True).answer(asked)["body"]["text"].splitlines()
+    return dict(line.split() for line in lines if line.startswith("nv_pinned"))
 
 
 def settings() -> NamedCalls:
@@ -194,6 +200,8 @@ _TRACE: dict[str, dict[str, str | list[str]]] = {
     "off and another": {"trace_level": ["OFF", "TIMESTAMPS"]},
     "file": {"trace_file": "other.json"},
     "no number": {"trace_rate": "often"},
+    "rate below 0": {"trace_rate": "-1"},
+    "rate of 1000": {"trace_rate": "1000"},
     "no count": {"trace_count": "many"},
     "count below -1": {"trace_count": "-2"},
     "no frequency": {"log_frequency": "x"},

@@ -8,6 +8,7 @@ import grpc
 from support.golden_access import FLAGS, access
 from support.golden_calls import Answer, Asked, NamedCalls, Target
 from support.golden_control import broken, cache, explicit, poll
+from support.golden_heads import heads
 from support.golden_http import http, http_refusals
 from support.golden_inference import inference
 from support.golden_models import BROKEN, CACHED, CONTROLLED, POLLED, RESTRICTED, SERVED, GoldenModel
@@ -38,7 +39,7 @@ SESSIONS = {
             **{"health": health, "metadata": metadata, "config": config, "statistics": statistics},
             **{"metrics": metrics, "infer": inference, "errors": refusals, "streaming": streams},
             **{"sequences": sequences, "shared_memory": shared_memory, "http": http, "http_errors": http_refusals},
-            **{"settings": settings},
+            **{"http_heads": heads, "settings": settings},
         },
     ),
     "explicit": Session(

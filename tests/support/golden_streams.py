@@ -99,6 +99,12 @@ def sequences() -> NamedCalls:
             f"{model}: two rows",
             infer(model, integers("INPUT0", (2, 1), 1, 2), parameters={"sequence_id": first, "sequence_start": True}),
         )
+    for name, sequence, options in (
+        *(("the first starts", 1, {"start": True}), ("the second starts", 2, {"start": True})),
+        *(("the second goes on", 2, {}), ("the first goes on", 1, {}), ("the first ends", 1, {"end": True})),
+        ("the second ends", 2, {"end": True}),
+    ):
+        yield f"seated: {name}", _step("seated", 1, sequence, **options)
     yield "text id where numbers are wanted", _step("accumulate", 1, "text", start=True)
     requests = tuple(
         _step("accumulate", value, 21, start=value == 0, end=value == 3, id=str(value)).request for value in range(4)
