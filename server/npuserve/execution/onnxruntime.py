@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.scheduling import scheduling_options
+from npuserve.config.validate import unsupported
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.signature import ModelSignature, TensorSpec
@@ -65,6 +66,7 @@ class OnnxRuntimeBackend:
 
     async def load(self, path: Path, config: ModelConfig, signature: ModelSignature) -> ScheduledExecutor:
         """Load the sessions. Raises ServeError: INVALID_ARGUMENT for its parameters, else as `describe`."""
+        _refuse_unsupported(config)
         sessions = await asyncio.to_thread(_sessions, path, config)
         outputs = {output.name for output in config.output}
         specs = tuple(spec for spec in signature.outputs if spec.name in outputs)
@@ -77,6 +79,15 @@ class OnnxRuntimeBackend:
 
     async def close(self) -> None:
         """Do nothing: all is the executors'."""
+
+
+def _refuse_unsupported(config: ModelConfig) -> None:
+    """Refuse what would change a model's answers if it were left out."""
+    if config.batch_input or config.batch_output:
+        raise unsupported(config, "batch_input or batch_output")
+    for tensor in config.input:
+        if tensor.allow_ragged_batch:
+            raise unsupported(config, f"allow_ragged_batch of input '{tensor.name}'")
 
 
 def _describe(path: Path, config: ModelConfig) -> ModelSignature:

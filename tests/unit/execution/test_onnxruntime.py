@@ -330,3 +330,23 @@ async def test_text_is_taken_apart_and_put_together_beside_the_loop(
     assert bytes(result.outputs[0].data) == content
     assert threading.main_thread() not in threads
     assert len(threads) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "feature"),
+    [
+        ('batch_input { target_name: "n" source_input: "x" }', "batch_input or batch_output"),
+        ('batch_output { target_name: "y" source_input: "x" }', "batch_input or batch_output"),
+        ('input { name: "x" allow_ragged_batch: true }', "allow_ragged_batch of input 'x'"),
+    ],
+)
+async def test_what_would_change_answers_if_it_were_left_out_is_refused(folder: Path, text: str, feature: str) -> None:
+    path = folder / "model.onnx"
+    onnx.save(echo(TensorProto.FLOAT), path)
+    backend = OnnxRuntimeBackend()
+    config = parse(f'name: "m" backend: "onnxruntime" max_batch_size: 2 {text}')
+    signature = await backend.describe(path, config)
+    with pytest.raises(ServeError) as caught:
+        await backend.load(path, config, signature)
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
+    assert caught.value.message == f"model 'm': {feature} is not supported by backend 'onnxruntime'"
