@@ -1,7 +1,11 @@
 """The texts are those that Triton 2.51 was seen to answer."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given as examples
+from hypothesis import strategies as st
 from npuserve.core.dtype import Dtype
 from npuserve.core.elements import split_elements
 from npuserve.core.errors import ServeError
@@ -101,3 +105,14 @@ def test_what_has_no_order_is_refused(dtype: Dtype) -> None:
         shaped(Tensor("y", dtype, (1, 1), b"\0\0\0\0"), 1)
     assert caught.value.status is StatusCode.INVALID_ARGUMENT
     assert caught.value.message == f"class result not available for output due to unsupported type '{dtype.value}'"
+
+
+@examples(
+    st.lists(st.sampled_from([-1.0, 0.0, 1.0, 2.0, math.inf, -math.inf, math.nan]), min_size=1, max_size=200),
+    st.integers(1, 20),
+)
+def test_a_few_of_many_are_those_that_sorting_all_gives(values: list[float], count: int) -> None:
+    row = Tensor("y", Dtype.FP64, (len(values),), np.array(values).tobytes())
+    every = list(split_elements(greatest_classes(row, len(values), (), has_batch=False).data))
+    few = list(split_elements(greatest_classes(row, count, (), has_batch=False).data))
+    assert few == every[:count]
