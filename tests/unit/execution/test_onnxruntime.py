@@ -152,11 +152,12 @@ async def test_text_that_is_not_utf8_fails_its_own_request_alone(opened: list[Sc
     executor, _ = await load(opened, folder / "model.onnx", echo(TensorProto.STRING), text)
     good = Tensor("x", Dtype.BYTES, (1, 2), join_elements([b"a", b"b"]))
     bad = Tensor("x", Dtype.BYTES, (1, 2), join_elements([b"\xff", b"b"]))
-    refused, answered = await asyncio.gather(
+    outcomes: list[ExecuteResult | BaseException] = await asyncio.gather(
         executor.execute(ExecuteRequest(inputs=[bad])),
         executor.execute(ExecuteRequest(inputs=[good])),
         return_exceptions=True,
     )
+    refused, answered = outcomes
     assert isinstance(refused, ServeError) and refused.status is StatusCode.INVALID_ARGUMENT
     assert "UTF-8" in refused.message
     assert isinstance(answered, ExecuteResult) and bytes(answered.outputs[0].data) == good.data
