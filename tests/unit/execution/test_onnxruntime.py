@@ -152,7 +152,7 @@ async def test_text_that_is_not_utf8_fails_its_own_request_alone(opened: list[Sc
     executor, _ = await load(opened, folder / "model.onnx", echo(TensorProto.STRING), text)
     good = Tensor("x", Dtype.BYTES, (1, 2), join_elements([b"a", b"b"]))
     bad = Tensor("x", Dtype.BYTES, (1, 2), join_elements([b"\xff", b"b"]))
-    outcomes: list[ExecuteResult | BaseException] = await asyncio.gather(
+    outcomes: tuple[ExecuteResult | BaseException, ...] = await asyncio.gather(
         executor.execute(ExecuteRequest(inputs=[bad])),
         executor.execute(ExecuteRequest(inputs=[good])),
         return_exceptions=True,
