@@ -26,10 +26,10 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends libnghttp2-14 \
  && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(echo /wheels/npuserve-*.whl)[emulator]" \
+    pip install --no-cache-dir "$(echo /wheels/npuserve-*.whl)[emulator,onnxruntime]" \
  && useradd --create-home --uid 1000 npuserve
 USER 1000
-EXPOSE 8001
+EXPOSE 8000 8001 8002
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["npuserve"]
 CMD ["serve", "--model-repository=/models"]
@@ -42,8 +42,8 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends libnghttp2-14 \
  && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir /wheels/npuserve-*.whl
-EXPOSE 8001
+    pip install --no-cache-dir "$(echo /wheels/npuserve-*.whl)[onnxruntime]"
+EXPOSE 8000 8001 8002
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/bin/bash", "-c", "source /usr/local/Ascend/cann/set_env.sh 2>/dev/null || source /usr/local/Ascend/ascend-toolkit/set_env.sh; exec npuserve \"$@\"", "npuserve"]
 CMD ["serve", "--model-repository=/models"]

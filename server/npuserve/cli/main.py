@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given, old = renamed(given)
     for flag in old:
         print(f"npuserve: warning: {flag} is an old flag, today it is {RENAMED[flag].rstrip('=')}", file=sys.stderr)
-    parser = Parser(prog="npuserve", description="A gRPC inference server for Ascend NPUs, in Triton's protocol.")
+    parser = Parser(prog="npuserve", description="An inference server for Ascend NPUs that speaks Triton's protocols.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve.add_arguments(
         commands.add_parser(
