@@ -11,7 +11,7 @@ from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.complete import complete_model_config
 from npuserve.config.model_config import parse_model_config
 from npuserve.core.dtype import Dtype
-from npuserve.core.errors import ServeError
+from npuserve.core.errors import ExecutionError, ServeError
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.request import InferenceRequest, InferenceResponse, ParameterValue
 from npuserve.core.status import StatusCode
@@ -57,18 +57,25 @@ def write_model(folder: Path, source: str, config: str = CONFIG) -> Path:
 
 
 class OtherModels:
-    """A ModelCaller for tests: `double` doubles its input, `count` answers as often as its input says."""
+    """A ModelCaller for tests.
+
+    `double` doubles its input, `count` answers as often as its input says, `failing` fails.
+    """
 
     def __init__(self) -> None:
         self.requests: list[InferenceRequest] = []
 
     def config(self, model: str, version: str = "") -> ModelConfig:
+        if model not in ("double", "count", "failing"):
+            raise _unknown(model)
         return ModelConfig(name=model)
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         self.requests.append(request)
+        if request.model == "failing":
+            raise ExecutionError(StatusCode.UNAVAILABLE, "the model itself says no")
         if request.model != "double":
-            raise ServeError(StatusCode.NOT_FOUND, f"Request for unknown model: '{request.model}' is not found")
+            raise ServeError(StatusCode.UNIMPLEMENTED, f"'{request.model}' is not asked so")
         given = request.inputs[0]
         doubled = np.frombuffer(given.data, np.float32) * 2
         output = Tensor("O", Dtype.FP32, given.shape, doubled.tobytes())
@@ -80,6 +87,10 @@ class OtherModels:
             output = Tensor("O", Dtype.FP32, (1,), np.array([number], np.float32).tobytes())
             yield InferenceResponse(model="count", version="1", outputs=[output], is_final=False)
         yield InferenceResponse(model="count", version="")
+
+
+def _unknown(model: str) -> ServeError:
+    return ServeError(StatusCode.NOT_FOUND, f"Request for unknown model: '{model}' is not found")
 
 
 async def load(

@@ -12,6 +12,10 @@ class ServeError(Exception):
         self.message = message
 
 
+class ExecutionError(ServeError):
+    """A request fits the model, and the model failed at it."""
+
+
 def invalid(message: str) -> ServeError:
     """Return an INVALID_ARGUMENT error: the caller sent something wrong."""
     return ServeError(StatusCode.INVALID_ARGUMENT, message)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from npuserve.core.errors import ServeError
 from npuserve.core.request import ParameterValue
 from npuserve.core.tensor import Tensor
 from npuserve.core.timing import RequestTiming
@@ -36,9 +37,11 @@ class ExecuteResult:
 
     parameters: what the model attaches to its response. timing: None if the executor keeps none.
     is_final: of a decoupled model, whether it knows that no result of the request follows.
+    error: what a decoupled model sent in place of outputs; others may follow it. None in all other results.
     """
 
     outputs: Sequence[Tensor]
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     timing: RequestTiming | None = None
     is_final: bool = False
+    error: ServeError | None = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from npuserve.core.dtype import Dtype
+from npuserve.core.errors import ServeError
 from npuserve.core.tensor import Tensor
 from npuserve.core.timing import RequestTiming
 
@@ -64,6 +65,7 @@ class InferenceResponse:
 
     outputs: in the model's order, those that were asked for. One that went to its `destination` has empty data.
     is_final: whether it is the last one of its request. A decoupled model's last may have no outputs at all.
+    error: what a decoupled model sent in place of outputs; None in all other responses.
     timing: of the execution that answered; None if the executor keeps none.
     """
 
@@ -73,4 +75,5 @@ class InferenceResponse:
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     outputs: Sequence[Tensor] = ()
     is_final: bool = True
+    error: ServeError | None = None
     timing: RequestTiming | None = None

@@ -52,7 +52,8 @@ class OpenRequest:
     """A request that was accepted and not answered yet. Used on the event loop only.
 
     request: what to run. now_ns: the clock. `execution` is None until an instance takes it.
-    `sent_ns` are the instants of the results so far.
+    `sent` are the instants of the results so far, and whether each was an error; `sent_last`: whether one of them said
+    that it is the last.
     """
 
     __slots__ = (
@@ -67,7 +68,8 @@ class OpenRequest:
         "is_cancelled",
         "is_finished",
         "request",
-        "sent_ns",
+        "sent",
+        "sent_last",
     )
 
     def __init__(self, request: ExecuteRequest, now_ns: Callable[[], int]) -> None:
@@ -76,7 +78,8 @@ class OpenRequest:
         self.execution: Execution | None = None
         self.is_cancelled = False
         self.is_finished = False
-        self.sent_ns: list[int] = []
+        self.sent: list[tuple[int, bool]] = []
+        self.sent_last = False
         self._now_ns = now_ns
         self._results: deque[ExecuteResult] = deque()
         self._error: ServeError | None = None
@@ -88,9 +91,11 @@ class OpenRequest:
         """Hand a result to the caller, with its timing. Without effect once the request is finished."""
         if self.is_finished:
             return
+        now_ns = self._now_ns()
         if self.execution is not None and result.timing is None:
-            result = replace(result, timing=self.execution.timing(self.arrival_ns, self._now_ns()))
-        self.sent_ns.append(self._now_ns())
+            result = replace(result, timing=self.execution.timing(self.arrival_ns, now_ns))
+        self.sent.append((now_ns, result.error is not None))
+        self.sent_last = result.is_final
         if not self.is_cancelled:
             self._results.append(result)
             self._wake()

@@ -315,16 +315,18 @@ class StreamingExecutor:
     ) -> None:
         """Count the responses of a finished request, by their places, and what ended it."""
         previous_ns = execution.start_ns
-        for index, sent_ns in enumerate(open_request.sent_ns):
+        for index, (sent_ns, is_error) in enumerate(open_request.sent):
             self._counters.responded(
                 index,
                 infer_ns=sent_ns - previous_ns,
                 total_ns=sent_ns - open_request.arrival_ns,
-                outcome="success",
+                outcome="fail" if is_error else "success",
             )
             previous_ns = sent_ns
+        if open_request.sent_last:
+            return
         self._counters.responded(
-            len(open_request.sent_ns),
+            len(open_request.sent),
             infer_ns=0,
             total_ns=now_ns - open_request.arrival_ns,
             outcome="empty" if error is None else "fail",

@@ -78,5 +78,5 @@ _CODE_TEXTS = {
 
 
 def reason_of(error: ServeError) -> str:
-    """Return an error as the index states it: `Invalid argument: text`, without a closing newline."""
-    return f"{_CODE_TEXTS.get(error.status, 'Internal')}: {error.message.rstrip()}"
+    """Return an error as the index states it: `Invalid argument: text`."""
+    return f"{_CODE_TEXTS.get(error.status, 'Internal')}: {error.message}"

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from dataclasses import dataclass
 
 from npuserve._proto.model_config_pb2 import ModelConfig
-from npuserve.core.errors import ServeError
+from npuserve.core.errors import ExecutionError, ServeError
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.request import InferenceRequest, InferenceResponse
 from npuserve.core.status import StatusCode
@@ -21,10 +21,6 @@ from npuserve.service.validate import check_requested_outputs, id_prefix, valida
 
 # The refusals of a model's queue that name the request, which the queue does not know. The model has not seen it then.
 _NAMES_REQUEST = ("Exceeds maximum queue size", "Server is stopping, scheduler for model has stopped accepting")
-
-
-class ExecutionError(ServeError):
-    """A request fits the model, and the model failed at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +111,21 @@ class InferenceService:
             raise
         return _recorded(recording, _answer(model, request, executing))
 
-    async def answers(self, model: ServedModel, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
+    async def answers(
+        self, model: ServedModel, request: InferenceRequest, *, errors_as_responses: bool = False
+    ) -> AsyncGenerator[InferenceResponse]:
         """Check the request, run it, yield the responses as they come. Raises ServeError.
 
         A model that is not decoupled yields one, which is final. A decoupled one yields any number; unless it tells
         which is its last, a final one without outputs follows.
+        errors_as_responses: whether errors that a decoupled model sends among its responses are yielded as such, and
+        do not end the request.
         """
         model = self._in_service(model, request)
         if not model.is_decoupled:
             yield await self.answer(model, request)
             return
-        responses = _answers(model, request)
+        responses = _answers(model, request, errors_as_responses=errors_as_responses)
         try:
             if self._observer is None or not request.front_end:
                 async for response in responses:
@@ -176,7 +176,9 @@ async def _recorded(recording: Recording, answering: Awaitable[InferenceResponse
     return response
 
 
-async def _answers(model: ServedModel, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
+async def _answers(
+    model: ServedModel, request: InferenceRequest, *, errors_as_responses: bool
+) -> AsyncGenerator[InferenceResponse]:
     """Yield the responses of a decoupled model."""
     is_final = False
     results = model.loaded.executor.stream(_checked(model, request))
@@ -184,6 +186,11 @@ async def _answers(model: ServedModel, request: InferenceRequest) -> AsyncGenera
         with model.loaded.leases.hold():
             async for result in results:
                 is_final = result.is_final
+                if result.error is not None:
+                    if not errors_as_responses:
+                        raise result.error
+                    yield _error(model, request, result.error, is_final=is_final)
+                    continue
                 yield inference_response(model.loaded, model.interface, request, result, is_final=is_final)
     except ServeError as error:
         raise _of_execution(request, error) from error
@@ -192,6 +199,16 @@ async def _answers(model: ServedModel, request: InferenceRequest) -> AsyncGenera
             await results.aclose()
     if not is_final:
         yield InferenceResponse(model=model.interface.name, version="", id=request.id)
+
+
+def _error(model: ServedModel, request: InferenceRequest, error: ServeError, *, is_final: bool) -> InferenceResponse:
+    return InferenceResponse(
+        model=model.interface.name,
+        version="",
+        id=request.id,
+        is_final=is_final,
+        error=ExecutionError(error.status, error.message),
+    )
 
 
 def _checked(model: ServedModel, request: InferenceRequest) -> ExecuteRequest:

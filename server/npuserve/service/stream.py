@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
 
 from npuserve._proto.inference_pb2 import ModelInferRequest, ModelStreamInferResponse
-from npuserve.core.errors import ServeError
+from npuserve.core.errors import ExecutionError, ServeError
 from npuserve.core.request import InferenceResponse
 from npuserve.core.status import StatusCode
 from npuserve.service.call import SHUTTING_DOWN, Call
 from npuserve.service.decode import RequestDecoder
 from npuserve.service.encode import infer_message, set_parameter
-from npuserve.service.inference import ExecutionError, InferenceService, ServedModel
+from npuserve.service.inference import InferenceService, ServedModel
 from npuserve.service.parameters import wants_typed_contents
 
 _log = logging.getLogger(__name__)
@@ -152,22 +152,27 @@ class _Stream:
         try:
             request = self._decoder.decode(message, self._call)
             wants_empty_final = request.parameters.get(_WANTS_EMPTY_FINAL) is True
-            async with aclosing(self._inference.answers(model, request)) as answers:
+            async with aclosing(self._inference.answers(model, request, errors_as_responses=True)) as answers:
                 async for answer in answers:
+                    if answer.error is not None:
+                        await self.outbox.put(self._failure(message, answer.error, is_final=answer.is_final))
+                        continue
                     # Only what ends a request of its own has no version.
                     if answer.version or wants_empty_final:
                         await self.outbox.put(_response(message, answer))
         except Exception as error:
             await self.outbox.put(self._failure(message, error))
 
-    def _failure(self, message: ModelInferRequest, error: Exception) -> ModelStreamInferResponse | Exception:
+    def _failure(
+        self, message: ModelInferRequest, error: Exception, *, is_final: bool = True
+    ) -> ModelStreamInferResponse | Exception:
         """Return what a failed request is answered with: a response, or the error that ends the stream."""
         if not isinstance(error, ServeError):
             _log.error("unexpected error in ModelStreamInfer", exc_info=error)
             error = ExecutionError(StatusCode.INTERNAL, "unexpected error, see the server's log")
         if self._is_strict and isinstance(error, ExecutionError):
             return error
-        return _error_response(message, error)
+        return _error_response(message, error, is_final=is_final)
 
 
 class _Turn:
@@ -198,7 +203,9 @@ def _response(message: ModelInferRequest, answer: InferenceResponse) -> ModelStr
     return response
 
 
-def _error_response(message: ModelInferRequest, error: ServeError) -> ModelStreamInferResponse:
+def _error_response(
+    message: ModelInferRequest, error: ServeError, *, is_final: bool = True
+) -> ModelStreamInferResponse:
     """Return an error in place of a response; it names the model only if the model was what failed."""
     # Without text it would look like a response.
     response = ModelStreamInferResponse(error_message=error.message or error.status.name)
@@ -206,5 +213,5 @@ def _error_response(message: ModelInferRequest, error: ServeError) -> ModelStrea
     if isinstance(error, ExecutionError):
         response.infer_response.model_name = message.model_name
         response.infer_response.model_version = message.model_version
-        set_parameter(response.infer_response.parameters[_FINAL], True)
+        set_parameter(response.infer_response.parameters[_FINAL], is_final)
     return response

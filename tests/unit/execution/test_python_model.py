@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
+from npuserve.core.execution import ExecuteRequest
 from npuserve.core.status import StatusCode
+from npuserve.core.tensor import Tensor
 from npuserve.execution.python_model.backend import PythonBackend
 from support.python_models import (
     CONFIG,
@@ -34,6 +36,11 @@ ANY = """
 name: "m" backend: "python"
 input [{ name: "I" data_type: TYPE_%s dims: [-1, -1] }]
 output [{ name: "O" data_type: TYPE_%s dims: [-1, -1] }]
+"""
+BFLOAT16 = """
+name: "m" backend: "python"
+input [{ name: "I" data_type: TYPE_BF16 dims: [-1, -1] }]
+output [{ name: "O" data_type: TYPE_STRING dims: [-1] }]
 """
 SAY = """
 def say(value):
@@ -190,15 +197,28 @@ async def test_a_model_calls_other_models(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-async def test_a_failed_call_is_an_error_response(tmp_path: Path) -> None:
-    execute = """
-    answer = pb_utils.InferenceRequest(model_name="none", requested_output_names=["O"], inputs=[]).exec()
+@pytest.mark.parametrize(
+    ("model", "status", "text"),
+    [
+        (
+            "none",
+            StatusCode.INTERNAL,
+            "Model none - Error when running inference: Failed for execute the inference request. Model 'none' is not "
+            "ready.",
+        ),
+        ("count", StatusCode.INTERNAL, "Model count - Error when running inference: 'count' is not asked so"),
+        ("failing", StatusCode.UNAVAILABLE, "the model itself says no"),
+    ],
+)
+async def test_a_failed_call_is_an_error_response(tmp_path: Path, model: str, status: StatusCode, text: str) -> None:
+    execute = f"""
+    answer = pb_utils.InferenceRequest(model_name="{model}", requested_output_names=["O"], inputs=[]).exec()
     return [pb_utils.InferenceResponse(error=answer.error())]
     """
     async with loaded(tmp_path, model_source(execute)) as executor:
-        with pytest.raises(ServeError, match="Request for unknown model: 'none' is not found") as caught:
+        with pytest.raises(ServeError) as caught:
             await executor.execute(request())
-    assert caught.value.status is StatusCode.NOT_FOUND
+    assert (caught.value.status, caught.value.message) == (status, text)
 
 
 async def test_calls_at_the_same_time_and_of_decoupled_models(tmp_path: Path) -> None:
@@ -236,6 +256,41 @@ async def test_a_decoupled_model_answers_any_number_of_times_from_any_thread(tmp
         statistics = executor.statistics()
     assert [each.success.count for each in statistics.responses] == [1, 1, 1, 0]
     assert statistics.success.count == 2
+
+
+async def test_an_error_among_the_responses_of_a_decoupled_model_is_one_of_them(tmp_path: Path) -> None:
+    execute = """
+    sender = requests[0].get_response_sender()
+    one = pb_utils.InferenceResponse([pb_utils.Tensor("O", np.float32([1]))])
+    sender.send(pb_utils.InferenceResponse(error=pb_utils.TritonError("not yet", pb_utils.TritonError.UNAVAILABLE)))
+    sender.send(one)
+    sender.send(one, pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    """
+    async with loaded(tmp_path, model_source(execute), DECOUPLED) as executor:
+        error, first, last = [result async for result in executor.stream(request([1.0]))]
+        statistics = executor.statistics()
+    assert error.error is not None
+    assert (error.error.status, error.error.message) == (StatusCode.UNAVAILABLE, "not yet")
+    assert (values_of(first), first.is_final, values_of(last), last.is_final) == ([1], False, [1], True)
+    counted = [(each.success.count, each.fail.count, each.empty_response.count) for each in statistics.responses]
+    assert counted == [(0, 1, 0), (1, 0, 0), (1, 0, 0)]
+
+
+async def test_bfloat16_is_refused_by_numpy_and_has_its_number(tmp_path: Path) -> None:
+    execute = """
+    given = pb_utils.get_input_tensor_by_name(requests[0], "I")
+    try:
+        given.as_numpy()
+    except pb_utils.TritonModelException as error:
+        return say([given.triton_dtype(), str(error)])
+    """
+    async with loaded(tmp_path, model_source(execute) + SAY, BFLOAT16) as executor:
+        asked = ExecuteRequest(inputs=[Tensor("I", Dtype.BF16, (1, 1), b"\x80\x3f")])
+        answer = (await executor.execute(asked)).outputs[0].data
+    assert json.loads(bytes(answer)[4:]) == [
+        14,
+        "Tensor dtype is BF16 and cannot be converted to NumPy. Use to_dlpack() and from_dlpack() instead.",
+    ]
 
 
 async def test_nothing_can_be_sent_after_the_last_response(tmp_path: Path) -> None:
@@ -282,6 +337,7 @@ async def test_log_lines_and_metrics_reach_the_server(tmp_path: Path, caplog: py
     gauge.set(5)
     gauge.increment(-2)
     assert gauge.value() == 3
+    assert pb_utils.MetricFamily(name="level", description="", kind=pb_utils.MetricFamily.GAUGE).Metric().value() == 3
     """
     backend = PythonBackend(OtherModels())
     source = model_source("self.counter.increment(2.5)\n" + ECHO, initialize=initialize)

@@ -312,11 +312,11 @@ async def test_a_registry_shows_its_counts(tmp_path: Path, registry: ModelRegist
 @pytest.mark.parametrize(
     ("status", "text"),
     [
-        (StatusCode.INVALID_ARGUMENT, "Invalid argument: no"),
-        (StatusCode.UNAVAILABLE, "Unavailable: no"),
-        (StatusCode.UNIMPLEMENTED, "Unsupported: no"),
-        (StatusCode.INTERNAL, "Internal: no"),
-        (StatusCode.RESOURCE_EXHAUSTED, "Internal: no"),
+        (StatusCode.INVALID_ARGUMENT, "Invalid argument: no\n"),
+        (StatusCode.UNAVAILABLE, "Unavailable: no\n"),
+        (StatusCode.UNIMPLEMENTED, "Unsupported: no\n"),
+        (StatusCode.INTERNAL, "Internal: no\n"),
+        (StatusCode.RESOURCE_EXHAUSTED, "Internal: no\n"),
     ],
 )
 def test_a_reason_names_the_code_as_triton_does(status: StatusCode, text: str) -> None:

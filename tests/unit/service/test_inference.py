@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from npuserve.core.dtype import Dtype
 from npuserve.core.elements import join_elements
-from npuserve.core.errors import ServeError
+from npuserve.core.errors import ExecutionError, ServeError
 from npuserve.core.request import GivenTensor, InferenceRequest, RequestedOutput
 from npuserve.core.status import StatusCode
 from npuserve.observability.requests import FinishedRequest
-from npuserve.service.inference import ExecutionError, InferenceService
+from npuserve.service.inference import InferenceService
 from support.scripted import FAILS, QUEUE_IS_FULL, ScriptedExecutor
 from support.scripted_service import scripted_service
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from npuserve.core.dtype import Dtype
-from npuserve.core.errors import ServeError
+from npuserve.core.errors import ExecutionError, ServeError
 from npuserve.core.request import GivenTensor, InferenceRequest, InferenceResponse, RequestedOutput
 from npuserve.core.status import StatusCode
 from npuserve.execution.caller import ModelCaller
@@ -43,6 +43,7 @@ async def answer_call(caller: ModelCaller, message: Message, send: Answer) -> No
             inputs=_inputs(described, message),
             outputs=[RequestedOutput(name=name) for name in outputs],
         )
+        _check_ready(caller, model, version)
         if not is_decoupled:
             described_answer, contents = _response(await caller.infer(request))
             send((number, True, described_answer), contents)
@@ -51,11 +52,24 @@ async def answer_call(caller: ModelCaller, message: Message, send: Answer) -> No
             is_empty = response.is_final and not response.outputs
             described_answer, contents = (None, []) if is_empty else _response(response)
             send((number, response.is_final, described_answer), contents)
-    except ServeError as error:
+    except ExecutionError as error:
         send((number, True, (error.message, _CODE_OF_STATUS.get(error.status, 1), (), {})), ())
+    except ServeError as error:
+        # Whatever the reason, Triton's backend makes one kind of error of it, and names the model.
+        text = f"Model {model} - Error when running inference: {error.message}"
+        send((number, True, (text, _CODE_OF_STATUS[StatusCode.INTERNAL], (), {})), ())
     except Exception:
         _log.exception("unexpected error while a Python model called '%s'", model)
         send((number, True, (f"the call of model '{model}' failed, see the server's log", 1, (), {})), ())
+
+
+def _check_ready(caller: ModelCaller, model: str, version: str) -> None:
+    try:
+        caller.config(model, version)
+    except ServeError as error:
+        raise ServeError(
+            error.status, f"Failed for execute the inference request. Model '{model}' is not ready."
+        ) from error
 
 
 def _inputs(described: Sequence[tuple[str, str, tuple[int, ...], int]], message: Message) -> list[GivenTensor]:

@@ -295,14 +295,15 @@ class PythonInstance:
             outputs = [] if wired is None else _outputs(wired[2], message, starts)
             if open_request is None:
                 continue
-            if wired is not None and wired[0] is not None:
+            error = None if wired is None else _error(wired)
+            if error is not None and not self._options.is_decoupled:
                 self._open.pop(key, None)
-                code = wired[1] if 0 <= wired[1] < len(STATUS_OF_CODE) else 1
-                open_request.finish(AnsweredError(STATUS_OF_CODE[code], wired[0]))
+                open_request.finish(error)
                 continue
             if wired is not None:
                 parameters: dict[str, ParameterValue] = wired[3]
-                open_request.send(ExecuteResult(outputs=outputs, parameters=parameters))
+                is_last = is_final and self._options.is_decoupled
+                open_request.send(ExecuteResult(outputs=outputs, parameters=parameters, is_final=is_last, error=error))
             if is_final:
                 open_request.finish()
 
@@ -340,6 +341,11 @@ def _fields(given: Mapping[str, ParameterValue]) -> tuple[object, ...]:
     flags = (1 if given.get("sequence_start") else 0) | (2 if given.get("sequence_end") else 0)
     custom = {name: value for name, value in given.items() if name not in _RESERVED and not name.startswith("triton_")}
     return given.get("sequence_id", 0), flags, given.get("timeout", 0), given.get("priority", 0), custom
+
+
+def _error(wired: tuple[Any, ...]) -> AnsweredError | None:
+    text, code, *_ = wired
+    return None if text is None else AnsweredError(STATUS_OF_CODE[code if 0 <= code < len(STATUS_OF_CODE) else 1], text)
 
 
 def _outputs(described: Sequence[tuple[str, str, tuple[int, ...], int]], message: Message, starts: Any) -> list[Tensor]:

@@ -6,8 +6,13 @@ from typing import ClassVar
 
 from npuserve.execution.python_model.worker_link import WorkerLink
 
+Labels = tuple[tuple[str, str], ...]
+
 # A model's calls carry no object of the server's: the process has one link, set once by the worker.
 _links: list[WorkerLink] = []
+# Of the process, as in Triton: a model makes its families anew where it likes.
+_values: dict[tuple[str, Labels], float] = {}
+_values_lock = threading.Lock()
 
 
 def bind(link: WorkerLink) -> None:
@@ -59,21 +64,32 @@ class Logger:
 
 
 class Metric:
-    """One series of a family. `value` is what this process made of it; the server sums counters of all processes."""
+    """One series of a family. `value` is what this process made of it; the server sums counters of all processes.
 
-    def __init__(self, family: str, kind: int, labels: Mapping[str, str]) -> None:
+    values: of all series of this process, by family and labels: equal labels are one series.
+    """
+
+    def __init__(
+        self, family: str, kind: int, labels: Mapping[str, str], values: dict[tuple[str, Labels], float]
+    ) -> None:
         self._family, self._kind = family, kind
         self._labels = {str(key): str(value) for key, value in labels.items()}
-        self._value = 0.0
-        self._lock = threading.Lock()
+        self._values = values
+        self._key = family, tuple(sorted(self._labels.items()))
+        self._lock = _values_lock
+        with self._lock:
+            values.setdefault(self._key, 0.0)
         self._send("increment", 0.0)
 
     def increment(self, value: float) -> None:
         """Add to the metric. Raises TritonModelException if a counter would become smaller."""
         if value < 0 and self._kind == MetricFamily.COUNTER:
-            raise TritonModelException("Failed to increment metric: TRITONSERVER_METRIC_KIND_COUNTER must be >= 0")
+            raise TritonModelException(
+                "Failed to increment metric value: TRITONSERVER_METRIC_KIND_COUNTER can only be incremented "
+                "monotonically by non-negative values."
+            )
         with self._lock:
-            self._value += value
+            self._values[self._key] += value
         self._send("increment", float(value))
 
     def set(self, value: float) -> None:
@@ -83,12 +99,12 @@ class Metric:
                 "Failed to set metric value: TRITONSERVER_METRIC_KIND_COUNTER does not support Set"
             )
         with self._lock:
-            self._value = float(value)
+            self._values[self._key] = float(value)
         self._send("set", float(value))
 
     def value(self) -> float:
         """Return the value as this process knows it."""
-        return self._value
+        return self._values[self._key]
 
     def _send(self, operation: str, value: float) -> None:
         link().send("metric", (self._family, operation, self._labels, value))
@@ -108,4 +124,4 @@ class MetricFamily:
 
     def Metric(self, labels: Mapping[str, str] | None = None) -> Metric:
         """Return the metric with these labels."""
-        return Metric(self._name, self._kind, labels or {})
+        return Metric(self._name, self._kind, labels or {}, _values)

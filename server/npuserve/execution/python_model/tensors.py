@@ -26,7 +26,8 @@ NUMPY_OF: dict[str, type] = {
 }
 """BF16 is not among them: numpy has no such type."""
 NUMBERS = (
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES",
+    "BF16",
 )  # fmt: skip
 """Names of DataType 1, 2, ... of model_config.proto."""
 _NAMES = {np.dtype(kind): name for name, kind in NUMPY_OF.items()}
@@ -58,7 +59,9 @@ def from_bytes(content: NDArray[np.uint8], name: str, shape: tuple[int, ...]) ->
     if name == "BYTES":
         return deserialize_bytes_tensor(content.tobytes()).reshape(shape)
     if name not in NUMPY_OF:
-        raise TypeError(f"numpy has no type for {name}")
+        raise TypeError(
+            f"Tensor dtype is {name} and cannot be converted to NumPy. Use to_dlpack() and from_dlpack() instead."
+        )
     return content.view(NUMPY_OF[name]).reshape(shape)
 
 

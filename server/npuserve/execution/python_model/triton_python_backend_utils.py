@@ -140,7 +140,7 @@ class Tensor:
             try:
                 self._array = from_bytes(self._content, self._dtype, self._shape)
             except TypeError as error:
-                raise TritonModelException(f"tensor '{self._name}': {error}") from error
+                raise TritonModelException(str(error)) from error
         return self._array
 
     def name(self) -> str:

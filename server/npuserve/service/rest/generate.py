@@ -4,9 +4,9 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from npuserve.core.errors import ServeError, invalid
+from npuserve.core.errors import ExecutionError, ServeError, invalid
 from npuserve.core.request import GivenTensor, InferenceRequest, InferenceResponse, ParameterValue
-from npuserve.service.inference import ExecutionError, InferenceService, ServedModel
+from npuserve.service.inference import InferenceService, ServedModel
 from npuserve.service.interface import DeclaredTensor, ModelInterface
 from npuserve.service.rest.answers import JSON, error_body
 from npuserve.service.rest.exchange import HttpRequest, HttpResponse
