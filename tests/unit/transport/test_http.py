@@ -388,6 +388,7 @@ async def test_a_port_in_use_is_told_in_tritons_words() -> None:
         test_an_iterator_is_sent_in_chunks_and_waits_for_a_client_that_reads_slowly,
         test_a_client_that_goes_cancels_its_handler,
         test_a_refusal_reaches_a_client_that_goes_on_sending,
+        test_the_last_answer_reaches_a_client_whose_pipeline_goes_on,
         test_shutdown_refuses_new_requests_closes_idle_connections_and_finishes_accepted_ones,
         test_stopping_cancels_what_is_still_open,
     ],
