@@ -345,7 +345,12 @@ async def test_log_lines_and_metrics_reach_the_server(tmp_path: Path, caplog: py
         executor, _ = await load(backend, write_model(tmp_path, source))
         await executor.execute(request())
         await executor.execute(request())
+        memory = backend.metrics.families()[-1]
         await executor.close()
+    assert (memory.name, memory.kind) == ("npuserve_python_worker_memory_bytes", "gauge")
+    ((labels, resident_bytes),) = memory.values.items()
+    assert labels == (("model", "m"), ("version", "1"), ("instance", "m_0"))
+    assert resident_bytes > 1 << 20
     assert any(record.levelno == logging.WARNING and "from the model" in record.message for record in caplog.records)
     level, things = backend.metrics.families()
     assert (level.kind, level.values) == ("gauge", {(): 3.0})

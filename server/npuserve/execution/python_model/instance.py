@@ -81,6 +81,18 @@ class PythonInstance:
         """The worker's process id."""
         return self._process.pid
 
+    def _worker_pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def _labels(self) -> tuple[tuple[str, str], ...]:
+        arguments = self._options.arguments
+        return (
+            ("model", arguments["model_name"]),
+            ("version", arguments["model_version"]),
+            ("instance", self._options.name),
+        )
+
     async def start(self) -> None:
         """Start the process and initialize the model. Raises ServeError: INTERNAL with what the model raised."""
         options = self._options
@@ -100,6 +112,7 @@ class PythonInstance:
         if failure is not None:
             await process.stop()
             raise ServeError(StatusCode.INTERNAL, failure)
+        self._metrics.watch_process(self._labels, self._worker_pid)
 
     def run(self, batch: Sequence[OpenRequest], execution: Execution, ended: Ended) -> None:
         """Run a batch; see OpenRunner.run."""
@@ -174,6 +187,7 @@ class PythonInstance:
     async def close(self) -> None:
         """Let the model finalize, and end its process."""
         self._is_closing = True
+        self._metrics.forget_process(self._labels, self._worker_pid)
         if self._restarting is not None:
             await asyncio.wait([self._restarting])
         if self._process.is_alive:
