@@ -1,7 +1,8 @@
 """Ensemble configs in short, and models that ensembles call without a server around them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from google.protobuf import text_format
 from npuserve._proto import POOL
@@ -91,6 +92,13 @@ class Models:
         if model not in self.configs:
             raise ServeError(StatusCode.NOT_FOUND, f"Request for unknown model: '{model}' is not found")
         return self.configs[model]
+
+    @contextmanager
+    def hold(self, models: Iterable[tuple[str, str]]) -> Iterator["Models"]:
+        """See ModelCaller."""
+        for model, version in models:
+            self.config(model, version)
+        yield self
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """See ModelCaller."""

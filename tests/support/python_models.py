@@ -1,8 +1,8 @@
 """Python models from their source text, loaded as the server loads them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from textwrap import dedent, indent
 
@@ -69,6 +69,12 @@ class OtherModels:
         if model not in ("double", "count", "failing"):
             raise _unknown(model)
         return ModelConfig(name=model)
+
+    @contextmanager
+    def hold(self, models: Iterable[tuple[str, str]]) -> Iterator["OtherModels"]:
+        for model, version in models:
+            self.config(model, version)
+        yield self
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         self.requests.append(request)

@@ -1,6 +1,7 @@
 """How a model calls other models of its server: an ensemble its steps, a Python model whatever it likes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from npuserve._proto.model_config_pb2 import ModelConfig
@@ -12,6 +13,13 @@ class ModelCaller(Protocol):
 
     def config(self, model: str, version: str = "") -> ModelConfig:
         """Return the effective config of a ready version. Raises ServeError as a request for it would."""
+        ...
+
+    def hold(self, models: Iterable[tuple[str, str]]) -> AbstractContextManager["ModelCaller"]:
+        """Give a caller for which these names and versions stay what they are within the block.
+
+        What is unloaded or reloaded meanwhile still answers it. Raises ServeError if one of them is not ready.
+        """
         ...
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:

@@ -6,7 +6,7 @@ Tensors pass between steps as the memory views that they are; nothing is copied 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import DataType, ModelConfig
@@ -23,7 +23,7 @@ from npuserve.core.tensor import Tensor
 from npuserve.execution.caller import ModelCaller
 from npuserve.execution.counters import ExecutionCounters, Stages
 from npuserve.execution.ensemble_plan import EnsemblePlan, plan_ensemble
-from npuserve.execution.ensemble_run import EnsembleRun, unset_output
+from npuserve.execution.ensemble_run import EnsembleRun, of_ensemble, unset_output
 from npuserve.observability.statistics import ModelStatistics
 
 _DTYPES = {dtype.config_name: dtype for dtype in Dtype}
@@ -134,22 +134,32 @@ class EnsembleExecutor:
                 StatusCode.UNAVAILABLE,
                 "Server is stopping, scheduler for model has stopped accepting new inference requests",
             )
-        run = EnsembleRun(self._plan_for(request.outputs), self._caller, request)
+        plan = self._plan_for(request.outputs)
+        run: EnsembleRun | None = None
         arrival_ns = time.monotonic_ns()
         failure = "cancelled"
         self._open += 1
         self._all_answered.clear()
         try:
-            yield run
+            with ExitStack() as held:
+                run = EnsembleRun(plan, self._hold(plan, held), request)
+                yield run
             failure = ""
         except ServeError:
             failure = "other"
             raise
         finally:
-            self._count(request.rows, failure, time.monotonic_ns() - arrival_ns, run.stages)
+            self._count(request.rows, failure, time.monotonic_ns() - arrival_ns, run.stages if run else Stages(0, 0, 0))
             self._open -= 1
             if self._open == 0:
                 self._all_answered.set()
+
+    def _hold(self, plan: EnsemblePlan, held: ExitStack) -> ModelCaller:
+        """Return a caller for which the steps' models stay in service until `held` ends. Raises ServeError."""
+        try:
+            return held.enter_context(self._caller.hold(plan.models))
+        except ServeError as error:
+            raise of_ensemble(plan.name, error) from error
 
     def statistics(self) -> ModelStatistics:
         """Return a consistent snapshot of the counters; compute times are sums over the steps."""

@@ -68,6 +68,12 @@ class EnsemblePlan:
         """Whether a request may have any number of responses."""
         return len(self.stages) > 1
 
+    @property
+    def models(self) -> list[tuple[str, str]]:
+        """The names and versions of all steps' models."""
+        steps = [step for stage in self.stages for step in (*stage.steps, stage.last) if step is not None]
+        return [(step.model, step.version) for step in steps]
+
     def asked_for(self, outputs: Collection[str]) -> "EnsemblePlan":
         """Return the plan with only the steps that these outputs need."""
         needed = set(outputs)

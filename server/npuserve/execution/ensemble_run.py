@@ -19,6 +19,11 @@ Values = Mapping[str, Tensor | None]
 """The ensemble's tensors so far; None for an optional input that the request left out."""
 
 
+def of_ensemble(name: str, error: ServeError) -> ServeError:
+    """Return a step's error as its ensemble tells it."""
+    return ServeError(error.status, f"in ensemble '{name}', {error.message}")
+
+
 def unset_output(ensemble: str) -> ServeError:
     """Return the error for a step whose model answered without an output that is needed."""
     return invalid(
@@ -102,7 +107,7 @@ class EnsembleRun:
         try:
             answer = await self._caller.infer(self._call(step, values))
         except ServeError as error:
-            raise self._failed(error) from error
+            raise of_ensemble(self.plan.name, error) from error
         self._sums.add(answer.timing, time.monotonic_ns() - called_ns)
         return _named(step, answer)
 
@@ -110,10 +115,7 @@ class EnsembleRun:
         try:
             return await anext(answers, None)
         except ServeError as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: ServeError) -> ServeError:
-        return ServeError(error.status, f"in ensemble '{self.plan.name}', {error.message}")
+            raise of_ensemble(self.plan.name, error) from error
 
     def _call(self, step: Step, values: Values) -> InferenceRequest:
         given = [(name, values.get(tensor)) for name, tensor in step.inputs.items()]

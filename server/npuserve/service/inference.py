@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass
 
 from npuserve._proto.model_config_pb2 import ModelConfig
@@ -76,16 +77,22 @@ class InferenceService:
         """Return the effective config of a ready version. Raises ServeError."""
         return self.find(model, version).loaded.config
 
+    @contextmanager
+    def hold(self, models: Iterable[tuple[str, str]]) -> Iterator["HeldModels"]:
+        """Give a caller for which these names and versions stay what they are; see ModelCaller.hold."""
+        with ExitStack() as held:
+            found = {(name, version): self.find(name, version) for name, version in models}
+            for model in found.values():
+                held.enter_context(model.loaded.leases.hold())
+            yield HeldModels(self, found)
+
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Find the model and return its one response. Raises ServeError."""
         model = self.find(request.model, request.version)
-        if model.is_decoupled:
-            raise ServeError(
-                StatusCode.UNIMPLEMENTED, "ModelInfer RPC doesn't support models with decoupled transaction policy"
-            )
+        _refuse_decoupled(model)
         return await self.answer(model, request)
 
-    async def stream(self, request: InferenceRequest) -> AsyncIterator[InferenceResponse]:
+    async def stream(self, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
         """Find the model and yield its responses, the last of them with `is_final`. Raises ServeError."""
         responses = self.answers(self.find(request.model, request.version), request)
         try:
@@ -141,6 +148,46 @@ class InferenceService:
     def _in_service(self, model: ServedModel, request: InferenceRequest) -> ServedModel:
         """Return the model, or its successor if it was reloaded since it was found. Raises ServeError."""
         return self.find(request.model, request.version) if model.loaded.leases.is_ended else model
+
+
+class HeldModels:
+    """A `execution.caller.ModelCaller` that answers with versions found before, and else as the service."""
+
+    def __init__(self, service: InferenceService, models: Mapping[tuple[str, str], ServedModel]) -> None:
+        self._service = service
+        self._models = models
+        self.config = service.config
+        self.hold = service.hold
+
+    async def infer(self, request: InferenceRequest) -> InferenceResponse:
+        """Return the one response of a model that is not decoupled. Raises ServeError."""
+        model = self._models.get((request.model, request.version))
+        if model is None:
+            return await self._service.infer(request)
+        _refuse_decoupled(model)
+        return await _answer(model, request, _begin(model, request))
+
+    async def stream(self, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
+        """Yield the responses of any model, the last of them with `is_final`. Raises ServeError."""
+        model = self._models.get((request.model, request.version))
+        if model is None:
+            async with aclosing(self._service.stream(request)) as unheld:
+                async for response in unheld:
+                    yield response
+            return
+        if not model.is_decoupled:
+            yield await self.infer(request)
+            return
+        async with aclosing(_answers(model, request, errors_as_responses=False)) as responses:
+            async for response in responses:
+                yield response
+
+
+def _refuse_decoupled(model: ServedModel) -> None:
+    if model.is_decoupled:
+        raise ServeError(
+            StatusCode.UNIMPLEMENTED, "ModelInfer RPC doesn't support models with decoupled transaction policy"
+        )
 
 
 def _begin(model: ServedModel, request: InferenceRequest) -> Awaitable[ExecuteResult]:
