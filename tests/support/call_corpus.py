@@ -139,6 +139,11 @@ def _infer_calls() -> Iterator[tuple[str, CallCase]]:
         _call("ModelInfer", pair_request(("INPUT0", "FP32", (1, 16)), id=UNICODE), code="INVALID_ARGUMENT"),
     )
     yield "long request id", _call("ModelInfer", pair_request(id="i" * 100_000))
+    yield from _shaped_calls()
+
+
+def _shaped_calls() -> Iterator[tuple[str, CallCase]]:
+    """Calls that ask for some outputs, and of many shapes."""
     for outputs in (("OUTPUT0",), ("OUTPUT1",), ("OUTPUT1", "OUTPUT0")):
         request = pair_request(raw=[bytes(range(64)), bytes(range(64, 128))], id="q")
         for output in outputs:

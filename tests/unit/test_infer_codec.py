@@ -157,6 +157,13 @@ def break_input(draw: st.DrawFn, request: ModelInferRequest) -> None:
         tensor.ClearField("contents")
 
 
+def add_output(draw: st.DrawFn, request: ModelInferRequest) -> None:
+    output = request.outputs.add(name=draw(NAMES))
+    if draw(st.booleans()):
+        key = draw(st.sampled_from([*sorted(HANDLERS_KEYS), "other"]))
+        output.parameters[key].CopyFrom(InferParameter(**draw(PARAMETER)))
+
+
 def break_request(draw: st.DrawFn, request: ModelInferRequest) -> None:
     what = draw(
         st.sampled_from(["input", "less", "output", "raw", "raw bytes", "parameter", "model", "no ids", "twice"])
@@ -169,10 +176,7 @@ def break_request(draw: st.DrawFn, request: ModelInferRequest) -> None:
     elif what == "twice" and request.inputs:
         request.inputs.append(request.inputs[0])
     elif what == "output":
-        output = request.outputs.add(name=draw(NAMES))
-        if draw(st.booleans()):
-            key = draw(st.sampled_from([*sorted(HANDLERS_KEYS), "other"]))
-            output.parameters[key].CopyFrom(InferParameter(**draw(PARAMETER)))
+        add_output(draw, request)
     elif what == "raw":
         request.raw_input_contents[:] = draw(st.lists(st.binary(max_size=9), max_size=3))
     elif what == "raw bytes" and request.raw_input_contents:

@@ -41,16 +41,19 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]
 
+    def _failed(self, verb: str, rest: str) -> Any:
+        if verb == "plain-error":
+            return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(rest))
+        code, _, text = rest.partition(" ")
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, getattr(pb_utils.TritonError, code)))
+
     def _answer(self, request: Any) -> Any:
         words = pb_utils.get_input_tensor_by_name(request, "INPUT0").as_numpy()
         verb, _, rest = bytes(words.reshape(-1)[0]).decode().partition(" ") if words.size else ("echo", "", "")
         if verb == "raise":
             raise ValueError(rest)
-        if verb == "error":
-            code, _, text = rest.partition(" ")
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, getattr(pb_utils.TritonError, code)))
-        if verb == "plain-error":
-            return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(rest))
+        if verb in ("error", "plain-error"):
+            return self._failed(verb, rest)
         if verb == "slow":
             time.sleep(float(rest))
         answer = words
