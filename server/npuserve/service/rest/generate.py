@@ -60,6 +60,9 @@ class GenerateHandler:
     async def _responses(self, http: HttpRequest, model: str, version: str) -> AsyncGenerator[InferenceResponse]:
         """Yield the responses that carry something. Raises ServeError before the model runs, then _ModelError."""
         served = self._inference.find(model, version)
+        # Letter for letter, as in Triton.
+        if http.headers.get("content-encoding", "identity") != "identity":
+            raise invalid("Unsupported content-encoding, only 'identity' is supported.")
         if len(http.body) > self._max_input_bytes:
             raise invalid(
                 f"request JSON size of {len(http.body)} bytes exceeds the maximum allowed input size of "

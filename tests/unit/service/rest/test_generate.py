@@ -88,6 +88,14 @@ async def test_what_is_no_request_is_refused(rest: Rest, path: str, body: Any, s
     assert (answer.status, answer.error) == (status, message)
 
 
+@pytest.mark.parametrize("path", [GENERATE, f"{GENERATE}_stream"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "", "Identity"])
+async def test_no_body_is_unpacked(rest: Rest, path: str, encoding: str) -> None:
+    answer = await rest.post(path, {"TEXT": "hi"}, content_encoding=encoding)
+    assert (answer.status, answer.error) == (400, "Unsupported content-encoding, only 'identity' is supported.")
+    assert (await rest.post(path, {"TEXT": "hi"}, content_encoding="identity")).status == 200
+
+
 async def test_halves_are_refused(rest: Rest) -> None:
     assert (await rest.post("/v2/models/id_FP16/generate", {"IN": 7})).status == 400
 
