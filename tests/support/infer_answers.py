@@ -110,9 +110,12 @@ class HandlerAnswers:
         except DecodeError:
             return Answer(StatusCode.INTERNAL, "Unable to parse request")
         try:
-            return Answer(StatusCode.OK, "", self._runner.run(self._rpc.model_infer(request, Call())))
+            return Answer(StatusCode.OK, "", self._runner.run(self._answered(request)))
         except ServeError as error:
             return Answer(error.status, error.message)
+
+    async def _answered(self, request: ModelInferRequest) -> ModelInferResponse:
+        return await self._rpc.model_infer(request, Call())
 
 
 class NativeAnswers:

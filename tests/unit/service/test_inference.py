@@ -224,7 +224,7 @@ async def test_an_observer_is_told_once_of_a_stream_of_responses(scripted: Scrip
     responses = [response async for response in scripted[0].stream(given("many", 3, front_end="grpc"))]
     assert len(responses) == 4
     assert [seen.status for seen in notes.seen] == [StatusCode.OK]
-    async with aclosing(scripted[0].stream(given("many", 3, front_end="grpc"))) as left:  # type: ignore[type-var]
+    async with aclosing(scripted[0].stream(given("many", 3, front_end="grpc"))) as left:
         await anext(left)
     assert [seen.status for seen in notes.seen] == [StatusCode.OK, StatusCode.CANCELLED]
     assert scripted[1]["many"].cancelled == ["7"]
