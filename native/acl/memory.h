@@ -1,10 +1,11 @@
-// Device memory, and host memory that the device can copy from and to by itself (pinned). Uninitialised; each counted
-// in Runtime::allocations().
+// Device memory, and host memory that the device can copy from and to by itself (pinned): allocated, or registered.
+// What is allocated is uninitialised and counted in Runtime::allocations().
 //
 // Threads: any. Release does not wait for work that uses the block: synchronize first.
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "acl/owned.h"
 
@@ -36,6 +37,20 @@ class PinnedMemory {
  private:
   Owned<void*> memory_;
   std::size_t size_bytes_;
+};
+
+// Memory of others, pinned for as long as this lives.
+class RegisteredMemory {
+ public:
+  // Whether the library can; a driver may refuse all the same.
+  static bool can_register(const Runtime& runtime);
+
+  // Blocks while the pages are pinned. REQUIRES: can_register(); a current context, for the release too; memory that
+  // starts at a page and stays mapped. Throws Error.
+  RegisteredMemory(Runtime& runtime, std::span<std::byte> memory);
+
+ private:
+  Owned<void*> registration_;
 };
 
 }  // namespace npuserve::acl

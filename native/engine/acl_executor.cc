@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "acl/copy.h"
 #include "acl/errors.h"
@@ -35,8 +36,11 @@ size_t bytes_of(const core::TensorSpec& spec, const core::Shape& shape) {
 }  // namespace
 
 AclExecutor::AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device,
-                         size_t slots, bool time_stages)
-    : context_(runtime, device), stream_(*runtime), model_(acl::Model::load_from_file(*runtime, path)) {
+                         size_t slots, bool time_stages, std::shared_ptr<acl::HostRegistrar> registrar)
+    : registrar_(std::move(registrar)),
+      context_(runtime, device),
+      stream_(*runtime),
+      model_(acl::Model::load_from_file(*runtime, path)) {
   slots_.reserve(slots);
   const bool timed = time_stages && acl::Event::can_time(*runtime);
   for (size_t i = 0; i < slots; ++i) slots_.emplace_back(*runtime, model_.description(), timed);
@@ -74,8 +78,17 @@ core::Status AclExecutor::attach() noexcept {
   return guarded([this] { context_.make_current(); });
 }
 
+core::Loan AclExecutor::borrow_input(size_t slot, size_t input, std::span<const std::byte> memory) noexcept {
+  if (!registrar_) return {};
+  core::Loan loan = registrar_->lend(memory);
+  if (loan) slots_[slot].borrowed[input] = memory.data();
+  return loan;
+}
+
 core::Status AclExecutor::launch(size_t slot, size_t gear) noexcept {
-  return guarded([&] { enqueue(slots_[slot], gear); });
+  core::Status status = guarded([&] { enqueue(slots_[slot], gear); });
+  std::ranges::fill(slots_[slot].borrowed, nullptr);
+  return status;
 }
 
 core::Status AclExecutor::wait(size_t slot) noexcept {
@@ -125,8 +138,9 @@ void AclExecutor::copy_inputs(const AclSlot& slot, size_t gear) {
     const TensorBuffers& buffers = slot.inputs[i];
     const size_t bytes = bytes_of(signature_.inputs[i], signature_.gears[gear].input_shapes[i]);
     if (bytes == 0) continue;
-    acl::copy_async(buffers.device.data(), buffers.device.size_bytes(), buffers.host.data(), bytes,
-                    acl::CopyKind::kHostToDevice, stream_);
+    const std::byte* const source = slot.borrowed[i] != nullptr ? slot.borrowed[i] : buffers.host.data();
+    acl::copy_async(buffers.device.data(), buffers.device.size_bytes(), source, bytes, acl::CopyKind::kHostToDevice,
+                    stream_);
   }
 }
 

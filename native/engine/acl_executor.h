@@ -7,10 +7,12 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "acl/context.h"
+#include "acl/host_registrar.h"
 #include "acl/model.h"
 #include "acl/runtime.h"
 #include "acl/stream.h"
@@ -22,9 +24,10 @@ namespace npuserve::engine {
 class AclExecutor final : public Executor {
  public:
   // Loads the OM and allocates the slots. Leaves its own context current. time_stages: whether stages_before_end()
-  // tells anything, as far as the driver can. Throws acl::Error. REQUIRES: slots >= 1.
+  // tells anything, as far as the driver can. registrar: the device's; none if no inputs are borrowed. Throws
+  // acl::Error. REQUIRES: slots >= 1.
   AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device, size_t slots,
-              bool time_stages = true);
+              bool time_stages = true, std::shared_ptr<acl::HostRegistrar> registrar = nullptr);
 
   // Unloads, from any thread. Nothing may be in flight.
   ~AclExecutor() override;
@@ -38,6 +41,7 @@ class AclExecutor final : public Executor {
   const SlotBuffers& buffers(size_t slot) const override { return slots_[slot].host; }
 
   core::Status attach() noexcept override;
+  core::Loan borrow_input(size_t slot, size_t input, std::span<const std::byte> memory) noexcept override;
   core::Status launch(size_t slot, size_t gear) noexcept override;
   core::Status wait(size_t slot) noexcept override;
   std::optional<StagesBeforeEnd> stages_before_end(size_t slot) noexcept override;
@@ -49,6 +53,8 @@ class AclExecutor final : public Executor {
   void copy_inputs(const AclSlot& slot, size_t gear);
   void copy_outputs(const AclSlot& slot, size_t gear);
   void enqueue(AclSlot& slot, size_t gear);
+
+  const std::shared_ptr<acl::HostRegistrar> registrar_;
 
   // In the order that makes destruction right: the context goes last.
   acl::Context context_;

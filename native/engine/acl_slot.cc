@@ -44,6 +44,7 @@ AclSlot::AclSlot(acl::Runtime& runtime, const acl::ModelDescription& description
     input_dataset.add(acl::DataBuffer(runtime, buffers.device.data(), bytes));
     host.inputs.emplace_back(buffers.host.data(), bytes);
   }
+  borrowed.resize(inputs.size());
   for (const acl::TensorDescription& output : description.outputs) {
     const TensorBuffers& buffers = outputs.emplace_back(runtime, output.size_bytes);
     output_dataset.add(acl::DataBuffer(runtime, buffers.device.data(), output.size_bytes));

@@ -42,7 +42,8 @@ struct AclSlot {
   acl::Event done;
   std::optional<StageEvents> stages;  // if they are timed
   SlotBuffers host;
-  std::optional<size_t> gear;  // what the datasets and the gear buffer are set to
+  std::vector<const std::byte*> borrowed;  // for each input where the next launch reads it; null: in its host buffer
+  std::optional<size_t> gear;              // what the datasets and the gear buffer are set to
 };
 
 }  // namespace npuserve::engine

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "core/lending.h"
 #include "core/signature.h"
 #include "core/status.h"
 
@@ -45,6 +46,13 @@ class Executor {
 
   // Makes the calling thread one that may launch, wait and settle.
   virtual core::Status attach() noexcept = 0;
+
+  // Has the next launch in the slot read an input from `memory` instead of the slot's buffer, where the device can copy
+  // from there by itself: empty if it cannot. The loan is for until the batch has ended, or all was settled.
+  // REQUIRES: as many bytes as the input has in the gear of that launch.
+  virtual core::Loan borrow_input(size_t /*slot*/, size_t /*input*/, std::span<const std::byte> /*memory*/) noexcept {
+    return {};
+  }
 
   // Enqueues one batch from and into the slot's buffers behind those launched before; returns at once. After a failure
   // parts of it may still be running: settle() before touching the slot.

@@ -76,10 +76,27 @@ core::Status Instance::enqueue(Flight& flight) {
   const std::optional<size_t> gear = gears_.choose(flight.batch.rows(), requests.front().inputs);
   if (!gear) return {core::StatusCode::kInternal, gears_.refusal(flight.batch.rows(), requests.front().inputs)};
   flight.gear = *gear;
-  if (!executor_->is_transparent()) layout_.gather(requests, *gear, executor_->buffers(flight.batch.slot));
+  if (!executor_->is_transparent()) provide_inputs(flight);
   flight.timing.gathered_ns = flight.timing.launched_ns = core::steady_now_ns();
   if (executor_->is_transparent()) return {};
   return executor_->launch(flight.batch.slot, *gear);
+}
+
+// A lone request whose input is the gear's may lend it to the device; all others are gathered in the slot.
+void Instance::provide_inputs(Flight& flight) {
+  const std::vector<core::Request>& requests = flight.batch.requests;
+  const SlotBuffers& buffers = executor_->buffers(flight.batch.slot);
+  for (size_t i = 0; i < buffers.inputs.size(); ++i) {
+    if (requests.size() == 1 && layout_.fills(i, requests.front(), flight.gear)) {
+      const core::TensorView& given = requests.front().inputs[i];
+      core::Loan loan = executor_->borrow_input(flight.batch.slot, i, {given.data, given.size_bytes});
+      if (loan) {
+        flight.loans.push_back(std::move(loan));
+        continue;
+      }
+    }
+    layout_.gather(i, requests, flight.gear, buffers.inputs[i].data());
+  }
 }
 
 void Instance::complete_batches() noexcept {
@@ -134,6 +151,7 @@ Instance::Flight Instance::remove_oldest() {
 }
 
 void Instance::finish(Flight flight) {
+  flight.loans.clear();
   BatchTiming& timing = flight.timing;
   timing.ended_ns = core::steady_now_ns();
   timing.device_ns = std::max(timing.launched_ns, std::min(device_free_ns_, timing.ended_ns));

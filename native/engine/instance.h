@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "batching/gears.h"
+#include "core/lending.h"
 #include "core/mutex.h"
 #include "core/status.h"
 #include "core/timing.h"
@@ -38,13 +39,15 @@ class Instance {
     Batch batch;
     size_t gear = 0;
     BatchTiming timing;
-    core::Status status;  // guarded by mutex_: a failure elsewhere on the stream may set it at any time
+    std::vector<core::Loan> loans;  // of inputs that the device reads where they lie
+    core::Status status;            // guarded by mutex_: a failure elsewhere on the stream may set it at any time
     bool launched = false;
   };
 
   void launch_batches() noexcept;
   const Flight& launch(Batch batch, const core::Status& attached);
   core::Status enqueue(Flight& flight);
+  void provide_inputs(Flight& flight);
   void complete_batches() noexcept;
   void end_completer() EXCLUDES_LOCK(mutex_);
   void complete_oldest(const Flight& oldest, const core::Status& attached);

@@ -193,21 +193,23 @@ void Layout::check_input(const core::TensorView& input, const core::TensorSpec& 
   }
 }
 
-void Layout::gather(std::span<const core::Request> requests, size_t gear, const SlotBuffers& buffers) const {
-  for (size_t i = 0; i < signature_.inputs.size(); ++i) {
-    const core::Shape& room = signature_.gears[gear].input_shapes[i];
-    const size_t element_bytes = core::dtype_size_bytes(signature_.inputs[i].dtype);
-    const size_t bytes = core::byte_count(room, element_bytes);
-    const size_t row_bytes = batched() ? bytes / static_cast<size_t>(room[0]) : bytes;
-    std::byte* to = buffers.inputs[i].data();
-    std::byte* const end = to + bytes;
-    for (const core::Request& request : requests) {
-      const core::Shape block = batched() ? with_rows(room, request.rows) : room;
-      core::copy_padded(to, block, request.inputs[i].data, request.inputs[i].shape, element_bytes);
-      to += static_cast<size_t>(request.rows) * row_bytes;
-    }
-    std::fill(to, end, std::byte{0});
+void Layout::gather(size_t input, std::span<const core::Request> requests, size_t gear, std::byte* to) const {
+  const core::Shape& room = signature_.gears[gear].input_shapes[input];
+  const size_t element_bytes = core::dtype_size_bytes(signature_.inputs[input].dtype);
+  const size_t bytes = core::byte_count(room, element_bytes);
+  const size_t row_bytes = batched() ? bytes / static_cast<size_t>(room[0]) : bytes;
+  std::byte* const end = to + bytes;
+  for (const core::Request& request : requests) {
+    const core::TensorView& given = request.inputs[input];
+    const core::Shape block = batched() ? with_rows(room, request.rows) : room;
+    core::copy_padded(to, block, given.data, given.shape, element_bytes);
+    to += static_cast<size_t>(request.rows) * row_bytes;
   }
+  std::fill(to, end, std::byte{0});
+}
+
+bool Layout::fills(size_t input, const core::Request& request, size_t gear) const {
+  return request.inputs[input].shape == signature_.gears[gear].input_shapes[input];
 }
 
 core::Status Layout::deliver(const core::Request& request, int64_t first_row, size_t gear,

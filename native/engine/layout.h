@@ -37,9 +37,12 @@ class Layout {
   // The sizes of the variable non-batch axes, one after another: checked inputs with equal ones have equal rows.
   std::vector<int64_t> variable_sizes(std::span<const core::TensorView> inputs) const;
 
-  // Writes the requests' rows one after another, each padded with zeros to the gear's row, then rows of zeros.
-  // REQUIRES: checked requests, which the gear holds.
-  void gather(std::span<const core::Request> requests, size_t gear, const SlotBuffers& buffers) const;
+  // Writes an input's rows of the requests one after another, each padded with zeros to the gear's row, then rows of
+  // zeros. REQUIRES: checked requests, which the gear holds.
+  void gather(size_t input, std::span<const core::Request> requests, size_t gear, std::byte* to) const;
+
+  // Whether the input is, byte for byte, what gather() would write of the request alone.
+  bool fills(size_t input, const core::Request& request, size_t gear) const;
 
   // Hands the request its rows of the outputs, from `first_row` on, cut to its own length.
   core::Status deliver(const core::Request& request, int64_t first_row, size_t gear, const SlotBuffers& buffers) const;

@@ -140,8 +140,10 @@ cdef extern from "wire/observation.h" namespace "npuserve::wire":
         cpp_bool next(ObservedRequest&) except +
 
 cdef extern from "wire/shared_regions.h" namespace "npuserve::wire":
+    cdef cppclass BorrowedMemory:
+        pass
     cdef cppclass CSharedRegions "npuserve::wire::SharedRegions":
-        cpp_bool add(string, int, uint64_t, size_t) except +
+        cpp_bool add(string, int, uint64_t, BorrowedMemory) except +
         void remove(string_view)
 
 cdef extern from "wire/loop_endpoint.h" namespace "npuserve::wire":

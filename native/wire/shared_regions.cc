@@ -1,7 +1,6 @@
 #include "wire/shared_regions.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,42 +9,26 @@
 #include <utility>
 
 namespace npuserve::wire {
-namespace {
-
-std::span<std::byte> mapped(int file, uint64_t offset, size_t size_bytes) {
-  void* const bytes = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, static_cast<off_t>(offset));
-  if (bytes == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
-  return {static_cast<std::byte*>(bytes), size_bytes};
-}
-
-}  // namespace
-
-SharedRegion::SharedRegion(int file, uint64_t offset, size_t size_bytes)
-    : bytes_(mapped(file, offset, size_bytes)),
-      least_file_bytes_(offset + size_bytes),
+SharedRegion::SharedRegion(int file, uint64_t offset, BorrowedMemory memory)
+    : memory_(std::move(memory)),
+      least_file_bytes_(offset + memory_.bytes.size()),
       file_(fcntl(file, F_DUPFD_CLOEXEC, 0)) {
-  if (file_ >= 0) return;
-  const int error = errno;
-  munmap(bytes_.data(), bytes_.size());
-  throw std::system_error(error, std::generic_category(), "fcntl");
+  if (file_ < 0) throw std::system_error(errno, std::generic_category(), "fcntl");
 }
 
-SharedRegion::~SharedRegion() {
-  munmap(bytes_.data(), bytes_.size());
-  close(file_);
-}
+SharedRegion::~SharedRegion() { close(file_); }
 
 std::span<std::byte> SharedRegion::part(uint64_t offset, uint64_t size_bytes) const {
-  const uint64_t size = bytes_.size();
+  const uint64_t size = memory_.bytes.size();
   if (offset >= size || size_bytes > size - offset) return {};
   struct stat file{};
   if (fstat(file_, &file) != 0 || static_cast<uint64_t>(file.st_size) < least_file_bytes_) return {};
-  return bytes_.subspan(offset, size_bytes);
+  return memory_.bytes.subspan(offset, size_bytes);
 }
 
-bool SharedRegions::add(std::string name, int file, uint64_t offset, size_t size_bytes) {
+bool SharedRegions::add(std::string name, int file, uint64_t offset, BorrowedMemory memory) {
   try {
-    regions_.insert_or_assign(std::move(name), std::make_shared<const SharedRegion>(file, offset, size_bytes));
+    regions_.insert_or_assign(std::move(name), std::make_shared<const SharedRegion>(file, offset, std::move(memory)));
     return true;
   } catch (const std::system_error&) {
     return false;

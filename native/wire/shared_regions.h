@@ -13,13 +13,19 @@
 
 namespace npuserve::wire {
 
+// Memory that somebody else mapped.
+struct BorrowedMemory {
+  std::span<std::byte> bytes;
+  std::shared_ptr<const void> owner;  // keeps the bytes mapped; let go of on any thread
+};
+
 // A part of a shared memory object, mapped as long as anyone holds it: a request that was submitted keeps its memory,
 // though the region is unregistered meanwhile.
 class SharedRegion {
  public:
-  // Maps `size_bytes` bytes at `offset` of the file, of which it keeps a descriptor of its own. REQUIRES: the file is
-  // that long; offset is a multiple of the page size. Throws std::system_error.
-  SharedRegion(int file, uint64_t offset, size_t size_bytes);
+  // memory: the file from `offset` on, mapped writable. Keeps a descriptor of its own of the file. Throws
+  // std::system_error.
+  SharedRegion(int file, uint64_t offset, BorrowedMemory memory);
   ~SharedRegion();
   SharedRegion(const SharedRegion&) = delete;
   SharedRegion& operator=(const SharedRegion&) = delete;
@@ -29,7 +35,7 @@ class SharedRegion {
   std::span<std::byte> part(uint64_t offset, uint64_t size_bytes) const;
 
  private:
-  const std::span<std::byte> bytes_;
+  const BorrowedMemory memory_;
   const uint64_t least_file_bytes_;
   const int file_;
 };
@@ -37,9 +43,9 @@ class SharedRegion {
 // The regions by name. One thread, the loop's.
 class SharedRegions {
  public:
-  // False if the system does not give the mapping; requests that name the region are then the handlers'. REQUIRES: as
+  // False if the system does not give what it needs; requests that name the region are then the handlers'. REQUIRES: as
   // SharedRegion.
-  bool add(std::string name, int file, uint64_t offset, size_t size_bytes);
+  bool add(std::string name, int file, uint64_t offset, BorrowedMemory memory);
 
   // It need not be there.
   void remove(std::string_view name);

@@ -94,6 +94,17 @@ class Runtime:
         """Load the OM on the device, read its description, unload it. Raises AclError."""
     def device_state(self, device: int) -> DeviceState:
         """Ask the driver about a device, from any thread; may block (without the GIL). Raises AclError."""
+    def pin(self, device: int, memory: Buffer) -> bool:
+        """Have the device copy from writable memory that starts at a page by itself; False if the library cannot.
+
+        The memory stays exported until it is unpinned, or the runtime closed. Blocks (without the GIL), and leaves the
+        thread with a context of its own. Raises AclError if the driver refuses.
+        """
+    def unpin(self, device: int, memory: Buffer) -> None:
+        """Take memory from the device, which need not have it, when no request uses it any more. Blocks like `pin`."""
+    @property
+    def borrowed_inputs(self) -> int:
+        """How many inputs devices have copied from pinned memory of others instead of a slot."""
     def close(self) -> None:
         """Finalize AscendCL. Every Model must be closed. Idempotent."""
 

@@ -26,8 +26,8 @@ class SharedRegions:
     """
 
     def __init__(self) -> None: ...
-    def add(self, name: str, file: int, offset: int, byte_size: int) -> bool:
-        """Map a part of an open file, which need not stay open. False if the system does not give the mapping."""
+    def add(self, name: str, file: int, offset: int, memory: memoryview) -> bool:
+        """Borrow what was mapped of an open file, which need not stay open. False if the system lacks a descriptor."""
 
     def remove(self, name: str) -> None:
         """Forget a region, which need not be there."""

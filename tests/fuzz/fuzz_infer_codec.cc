@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../native/wire/mapped_memory.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "core/tensor_view.h"
@@ -95,7 +96,9 @@ struct Shared {
   Shared() {
     constexpr size_t kRegionBytes = 64;
     const int file = memfd_create("npuserve_fuzz", MFD_CLOEXEC);
-    require(ftruncate(file, kRegionBytes) == 0 && regions.add("r", file, 0, kRegionBytes), "the region is mapped");
+    require(
+        ftruncate(file, kRegionBytes) == 0 && regions.add("r", file, 0, wire::test::map_shared(file, 0, kRegionBytes)),
+        "the region is mapped");
     close(file);
     memory = regions.find("r")->part(0, kRegionBytes);
   }

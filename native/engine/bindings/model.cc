@@ -57,13 +57,12 @@ PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynami
           .time_stages = time_stages};
 }
 
-std::shared_ptr<Model> load(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path,
-                            const PythonOptions& options) {
+std::shared_ptr<Model> load(const RuntimeHandle& runtime, const std::string& path, const PythonOptions& options) {
   std::vector<std::unique_ptr<Executor>> executors;
   executors.reserve(options.devices.size());
   for (const int device : options.devices) {
-    auto executor =
-        std::make_unique<AclExecutor>(runtime, path, device, options.slots_per_instance, options.time_stages);
+    auto executor = std::make_unique<AclExecutor>(runtime.runtime, path, device, options.slots_per_instance,
+                                                  options.time_stages, runtime.registrars->of_device(device));
     executor->warm_up();
     executors.push_back(std::move(executor));
   }
@@ -118,7 +117,7 @@ class ModelHandle {
 
 std::unique_ptr<ModelHandle> open_model(const RuntimeHandle& runtime, const std::string& path,
                                         const PythonOptions& options, py::object queue) {
-  return std::make_unique<ModelHandle>(std::move(queue), [&] { return load(runtime.runtime, path, options); });
+  return std::make_unique<ModelHandle>(std::move(queue), [&] { return load(runtime, path, options); });
 }
 
 std::unique_ptr<ModelHandle> open_identity(const core::Signature& signature, const PythonOptions& options,

@@ -2,14 +2,19 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "acl/device_state.h"
 #include "acl/errors.h"
 #include "acl/library.h"
 #include "core/signature.h"
 #include "engine/acl_executor.h"
+#include "engine/bindings/completion_queue.h"
 #include "engine/bindings/register.h"
 
 namespace py = pybind11;
@@ -87,10 +92,40 @@ void register_device_state(py::module_& module) {
       .def_property_readonly("memory_free_bytes", [memory](const DeviceState& s) { return memory(s).free_bytes; });
 }
 
+bool pin(const RuntimeHandle& handle, int device, const py::object& memory) {
+  auto lent = std::make_shared<LentBuffers>();
+  const Py_buffer* const buffer = lent->lend(memory.ptr(), PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+  if (buffer == nullptr) throw py::error_already_set();
+  const std::span bytes(static_cast<std::byte*>(buffer->buf), static_cast<size_t>(buffer->len));
+  const py::gil_scoped_release release;
+  return handle.registrars->of_device(device)->add(bytes, std::move(lent));
+}
+
+void unpin(const RuntimeHandle& handle, int device, const py::object& memory) {
+  LentBuffers lent;
+  const Py_buffer* const buffer = lent.lend(memory.ptr());
+  if (buffer == nullptr) throw py::error_already_set();
+  const auto* const start = static_cast<const std::byte*>(buffer->buf);
+  const py::gil_scoped_release release;
+  handle.registrars->of_device(device)->remove(start);
+}
+
+uint64_t borrowed_inputs(const RuntimeHandle& handle) {
+  uint64_t count = 0;
+  for (const auto& registrar : handle.registrars->all()) count += registrar->lent();
+  return count;
+}
+
+void close_runtime(const RuntimeHandle& handle) {
+  for (const auto& registrar : handle.registrars->all()) registrar->clear();
+  handle.runtime->close();
+}
+
 void register_runtime(py::module_& module) {
   using Candidates = std::vector<std::vector<std::string>>;
   const auto open = [](const Candidates& candidates) {
-    return RuntimeHandle{acl::Runtime::create(acl::Library::open(candidates))};
+    const auto runtime = acl::Runtime::create(acl::Library::open(candidates));
+    return RuntimeHandle{runtime, std::make_shared<HostRegistrars>(runtime)};
   };
   using ReleaseGil = py::call_guard<py::gil_scoped_release>;
   py::class_<RuntimeHandle>(module, "Runtime", py::release_gil_before_calling_cpp_dtor())
@@ -119,10 +154,28 @@ void register_runtime(py::module_& module) {
           "device_state",
           [](const RuntimeHandle& handle, int device) { return acl::read_device_state(handle.runtime, device); },
           py::arg("device"), ReleaseGil())
-      .def("close", [](const RuntimeHandle& handle) { handle.runtime->close(); }, ReleaseGil());
+      .def("pin", pin, py::arg("device"), py::arg("memory"))
+      .def("unpin", unpin, py::arg("device"), py::arg("memory"))
+      .def_property_readonly("borrowed_inputs", borrowed_inputs)
+      .def("close", close_runtime, ReleaseGil());
 }
 
 }  // namespace
+
+std::shared_ptr<acl::HostRegistrar> HostRegistrars::of_device(int device) {
+  const core::MutexLock lock(mutex_);
+  std::shared_ptr<acl::HostRegistrar>& registrar = by_device_[device];
+  if (!registrar) registrar = std::make_shared<acl::HostRegistrar>(runtime_, device);
+  return registrar;
+}
+
+std::vector<std::shared_ptr<acl::HostRegistrar>> HostRegistrars::all() const {
+  const core::MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<acl::HostRegistrar>> registrars;
+  registrars.reserve(by_device_.size());
+  for (const auto& [device, registrar] : by_device_) registrars.push_back(registrar);
+  return registrars;
+}
 
 py::tuple to_tuple(const std::vector<int64_t>& shape) {
   py::tuple tuple(shape.size());

@@ -4,16 +4,37 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "acl/host_registrar.h"
 #include "acl/runtime.h"
+#include "core/mutex.h"
 
 namespace npuserve::engine::bindings {
+
+// The registrars of a runtime, by device.
+class HostRegistrars {
+ public:
+  explicit HostRegistrars(std::shared_ptr<acl::Runtime> runtime) : runtime_(std::move(runtime)) {}
+
+  // The device's, made when it is first asked for. Any thread.
+  std::shared_ptr<acl::HostRegistrar> of_device(int device) EXCLUDES_LOCK(mutex_);
+
+  std::vector<std::shared_ptr<acl::HostRegistrar>> all() const EXCLUDES_LOCK(mutex_);
+
+ private:
+  const std::shared_ptr<acl::Runtime> runtime_;
+  mutable core::Mutex mutex_;
+  std::map<int, std::shared_ptr<acl::HostRegistrar>> by_device_ GUARDED_BY(mutex_);
+};
 
 // Python's Runtime.
 struct RuntimeHandle {
   std::shared_ptr<acl::Runtime> runtime;
+  std::shared_ptr<HostRegistrars> registrars;
 };
 
 pybind11::tuple to_tuple(const std::vector<int64_t>& shape);

@@ -23,6 +23,7 @@ from npuserve.execution.onnxruntime import OnnxRuntimeBackend
 from npuserve.execution.python_model.backend import PythonBackend
 from npuserve.execution.python_model.metrics import CustomMetrics
 from npuserve.execution.response_cache import ResponseCache
+from npuserve.execution.tokenizer import TokenizerBackend
 from npuserve.observability.exposition import Family, Sample
 from npuserve.observability.logging import LogSettings
 from npuserve.observability.npu_smi import NpuSmi
@@ -90,6 +91,7 @@ class _Server:
         )
         self._inference.serve(self._registry)
         self._regions = SharedMemoryRegions(allow=options.allow_client_shm)
+        self._regions.follow(ascend.regions)
         self._trace = TraceService(self._registry, observers.trace_settings)
         self._metrics = MetricsService(
             self._registry,
@@ -205,6 +207,7 @@ def _loader(
         "identity": IdentityBackend(),
         "onnxruntime": OnnxRuntimeBackend(),
         "python": python,
+        "tokenizer": TokenizerBackend(),
         "ensemble": EnsembleBackend(inference),
     }
     return ModelLoader(

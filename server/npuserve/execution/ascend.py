@@ -15,6 +15,7 @@ from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
 from npuserve.execution.completions import CompletionRouter
 from npuserve.execution.native import NativeExecutor, model_signature, native_options
+from npuserve.execution.pinned_regions import PinnedRegions
 from npuserve.observability.machine import DeviceSample
 from npuserve.observability.npu_smi import filled
 
@@ -36,6 +37,7 @@ class AscendBackend:
         self._start = asyncio.Lock()
         self._runtime: _engine.Runtime | None = None
         self._router: CompletionRouter | None = None
+        self._regions = PinnedRegions()
         self._asking = threading.Lock()  # held while devices are asked, and while AscendCL is ended
         self._silent: set[int] = set()  # guarded by _asking: devices that did not answer when last asked
 
@@ -43,6 +45,16 @@ class AscendBackend:
     def needs_model_file(self) -> bool:
         """True: a version is an OM."""
         return True
+
+    @property
+    def regions(self) -> PinnedRegions:
+        """The shared memory that models read from: to be told of what is registered."""
+        return self._regions
+
+    @property
+    def borrowed_inputs(self) -> int:
+        """How many inputs devices have read from shared memory by themselves since AscendCL was started."""
+        return 0 if self._runtime is None else self._runtime.borrowed_inputs
 
     async def device_count(self) -> int:
         """Return how many NPUs there are. Raises ServeError: UNAVAILABLE if AscendCL cannot be used."""
@@ -61,9 +73,11 @@ class AscendBackend:
         """Load the OM once per instance, allocate its slots and warm up every gear. Raises ServeError."""
         runtime = await self._started()
         assert self._router is not None
-        options = native_options(config, batching_options(config, signature, device_count=runtime.device_count))
+        batching = batching_options(config, signature, device_count=runtime.device_count)
+        options = native_options(config, batching)
         with _load_errors(path):
             model = await asyncio.to_thread(_engine.Model, runtime, str(path), options, self._router.queue)
+        self._regions.follow(runtime, batching.devices)
         return NativeExecutor(config.name, model, signature, self._router)
 
     async def close(self) -> None:
@@ -71,6 +85,7 @@ class AscendBackend:
         if self._router is not None:
             self._router.close()
             self._router = None
+        await self._regions.close()
         if self._runtime is not None:
             runtime, self._runtime = self._runtime, None
             count, last = runtime.failed_releases

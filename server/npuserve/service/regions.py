@@ -41,10 +41,13 @@ class RegisteredRegion:
 
 
 class RegionTable(Protocol):
-    """Serves references to regions without Python. What it cannot serve comes to SharedMemoryRegions as ever."""
+    """Does more with regions than SharedMemoryRegions, which keeps serving all references that come to it."""
 
-    def add(self, name: str, file: int, offset: int, byte_size: int) -> object:
-        """Map a part of an open file, which was checked, under a name that is free. It must not keep the file."""
+    def add(self, name: str, file: int, offset: int, memory: memoryview) -> object:
+        """Take up a region under a name that is free: `memory` is the file from `offset` on, mapped writable.
+
+        Whoever keeps the memory keeps the mapping. The file must not be kept.
+        """
         ...
 
     def remove(self, name: str) -> None:
@@ -101,9 +104,9 @@ class SharedMemoryRegions:
         _check_key(name, key)
         file = _open(key)
         try:
-            self._regions[name] = _MappedRegion(RegisteredRegion(name, key, offset, byte_size), file)
+            region = self._regions[name] = _MappedRegion(RegisteredRegion(name, key, offset, byte_size), file)
             for table in self._tables:
-                table.add(name, file, offset, byte_size)
+                table.add(name, file, offset, region.memory)
         finally:
             os.close(file)
 
@@ -140,7 +143,7 @@ class _MappedRegion:
         """Map the file, which may be closed then. Raises ServeError."""
         self.described = described
         self._mapping = _map(file, described)
-        self._view = memoryview(self._mapping)
+        self.memory = memoryview(self._mapping)
 
     def part(self, reference: SharedMemoryReference) -> memoryview:
         size = self.described.byte_size
@@ -158,7 +161,7 @@ class _MappedRegion:
         # A client that shortens its object takes the pages away: touching them would kill the process.
         if self._mapping.size() < self.described.offset + size:
             raise invalid(f"the object of shared memory region '{reference.region}' was made smaller than the region")
-        return self._view[offset : offset + byte_size]
+        return self.memory[offset : offset + byte_size]
 
 
 @lru_cache(maxsize=1024)

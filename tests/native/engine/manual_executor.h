@@ -8,9 +8,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/lending.h"
 #include "core/mutex.h"
 #include "engine/executor.h"
 
@@ -35,6 +38,7 @@ struct Launched {
   size_t slot = 0;
   size_t gear = 0;
   std::vector<int32_t> input;  // as the device sees it: the whole gear
+  bool borrowed = false;       // read where the request has it, not in the slot
 };
 
 class ManualDevice {
@@ -73,6 +77,9 @@ class ManualDevice {
     return launched_;
   }
 
+  // Memory that the device reads inputs from where they lie.
+  core::LendingTable& lending() { return lending_; }
+
   size_t most_in_flight() {
     const core::MutexLock lock(mutex_);
     return most_in_flight_;
@@ -92,6 +99,7 @@ class ManualDevice {
     return fault == faults_.end() ? core::Status() : fault->second;
   }
 
+  core::LendingTable lending_;
   core::Mutex mutex_;
   core::ConditionVariable changed_;
   bool automatic_;
@@ -112,7 +120,7 @@ class ManualExecutor final : public engine::Executor {
       largest = std::max(largest, static_cast<size_t>(core::element_count(gear.input_shapes[0])));
     }
     for (size_t i = 0; i < slots; ++i) {
-      slots_[i] = {std::vector<int32_t>(largest, -1), std::vector<int32_t>(largest, -1)};
+      slots_[i] = {std::vector<int32_t>(largest, -1), std::vector<int32_t>(largest, -1), nullptr};
       buffers_[i].inputs = {std::as_writable_bytes(std::span(slots_[i].input))};
       buffers_[i].outputs = {std::as_bytes(std::span(slots_[i].output))};
     }
@@ -127,13 +135,20 @@ class ManualExecutor final : public engine::Executor {
     return device_.count("attach");
   }
 
+  core::Loan borrow_input(size_t slot, size_t /*input*/, std::span<const std::byte> memory) noexcept override {
+    core::Loan loan = device_.lending_.lend(memory);
+    if (loan) slots_[slot].borrowed = memory.data();
+    return loan;
+  }
+
   core::Status launch(size_t slot, size_t gear) noexcept override {
     const core::MutexLock lock(device_.mutex_);
+    const auto* const borrowed = reinterpret_cast<const int32_t*>(std::exchange(slots_[slot].borrowed, nullptr));
     const core::Status status = device_.count("launch");
     if (!status.ok()) return status;
     const auto elements = core::element_count(signature_.gears[gear].input_shapes[0]);
-    const auto begin = slots_[slot].input.begin();
-    device_.launched_.push_back({slot, gear, {begin, begin + elements}});
+    const int32_t* const begin = borrowed != nullptr ? borrowed : slots_[slot].input.data();
+    device_.launched_.push_back({slot, gear, {begin, begin + elements}, borrowed != nullptr});
     device_.most_in_flight_ = std::max(device_.most_in_flight_, ++device_.in_flight_);
     running_.push_back(device_.launched_.back());
     device_.changed_.notify_all();
@@ -159,6 +174,7 @@ class ManualExecutor final : public engine::Executor {
   struct Slot {
     std::vector<int32_t> input;
     std::vector<int32_t> output;
+    const std::byte* borrowed = nullptr;  // where the next launch finds its input
   };
 
   bool is_running(size_t slot) const {

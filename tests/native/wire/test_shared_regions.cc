@@ -8,6 +8,7 @@
 
 #include "core/tensor_view.h"
 #include "endpoint_session.h"
+#include "mapped_memory.h"
 #include "shared_object.h"
 #include "wire/framing.h"
 #include "wire/placed_outputs.h"
@@ -15,6 +16,7 @@
 namespace npuserve::wire {
 namespace {
 
+using test::map_shared;
 using test::shared_request;
 using test::SharedObject;
 using Events = std::vector<std::string>;
@@ -30,7 +32,7 @@ std::string text_of(std::span<const std::byte> bytes) {
 struct SharingSession {
   SharingSession() {
     object.write(0, kRow);
-    REQUIRE(regions->add("r", object.file(), 0, 2 * kPage));
+    REQUIRE(regions->add("r", object.file(), 0, map_shared(object.file(), 0, 2 * kPage)));
     session.endpoint.share_regions(regions);
   }
 
@@ -43,7 +45,7 @@ struct SharingSession {
 
 TEST_CASE("a region gives the parts that lie within it and no other") {
   const SharedObject object(3 * kPage);
-  const SharedRegion region(object.file(), kPage, kPage + 8);
+  const SharedRegion region(object.file(), kPage, map_shared(object.file(), kPage, kPage + 8));
   const uint64_t size = kPage + 8;
   CHECK(region.part(0, size).size() == size);
   CHECK(region.part(size - 1, 1).size() == 1);
@@ -60,7 +62,7 @@ TEST_CASE("a region gives the parts that lie within it and no other") {
 
 TEST_CASE("a region is the object's memory from its offset on") {
   SharedObject object(2 * kPage);
-  const SharedRegion region(object.file(), kPage, kPage);
+  const SharedRegion region(object.file(), kPage, map_shared(object.file(), kPage, kPage));
   object.write(kPage + 5, "abc");
   CHECK(text_of(region.part(5, 3)) == "abc");
   std::memcpy(region.part(6, 2).data(), "XY", 2);
@@ -69,7 +71,7 @@ TEST_CASE("a region is the object's memory from its offset on") {
 
 TEST_CASE("a region gives nothing while its object is smaller than it was") {
   const SharedObject object(3 * kPage);
-  const SharedRegion region(object.file(), kPage, kPage + 1);
+  const SharedRegion region(object.file(), kPage, map_shared(object.file(), kPage, kPage + 1));
   object.resize(2 * kPage);
   CHECK(region.part(0, 1).empty());
   object.resize(2 * kPage + 1);
@@ -79,7 +81,7 @@ TEST_CASE("a region gives nothing while its object is smaller than it was") {
 TEST_CASE("a region that is removed stays mapped for who holds it") {
   const SharedObject object(kPage);
   SharedRegions regions;
-  REQUIRE(regions.add("r", object.file(), 0, kPage));
+  REQUIRE(regions.add("r", object.file(), 0, map_shared(object.file(), 0, kPage)));
   std::shared_ptr<const SharedRegion> held = regions.find("r");
   const std::weak_ptr<const SharedRegion> watched = held;
   regions.remove("r");
@@ -92,12 +94,10 @@ TEST_CASE("a region that is removed stays mapped for who holds it") {
   CHECK(watched.expired());
 }
 
-TEST_CASE("what the system does not map is no region") {
+TEST_CASE("what the system gives no descriptor of is no region") {
   const SharedObject object(kPage);
   SharedRegions regions;
-  CHECK_FALSE(regions.add("r", -1, 0, kPage));
-  CHECK_FALSE(regions.add("r", object.file(), 0, 0));
-  CHECK_FALSE(regions.add("r", object.file(), 1, 8));
+  CHECK_FALSE(regions.add("r", -1, 0, map_shared(object.file(), 0, kPage)));
   CHECK(regions.empty());
 }
 

@@ -11,6 +11,7 @@
 #include "endpoint_session.h"
 #include "engine/identity_executor.h"
 #include "engine/model.h"
+#include "mapped_memory.h"
 #include "shared_object.h"
 #include "wire/shared_regions.h"
 
@@ -48,7 +49,8 @@ class Storm {
     if (registered_[object]) {
       regions_->remove(name(object));
     } else {
-      REQUIRE(regions_->add(name(object), objects_[object]->file(), 0, 2 * kCalls * kRowBytes));
+      const int file = objects_[object]->file();
+      REQUIRE(regions_->add(name(object), file, 0, test::map_shared(file, 0, 2 * kCalls * kRowBytes)));
     }
     registered_[object] = !registered_[object];
   }

@@ -102,8 +102,8 @@ class Table:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def add(self, name: str, file: int, offset: int, byte_size: int) -> None:
-        self.told.append(f"add {name} {offset} {byte_size} of {os.fstat(file).st_size}")
+    def add(self, name: str, file: int, offset: int, memory: memoryview) -> None:
+        self.told.append(f"add {name} {offset} {len(memory)} of {os.fstat(file).st_size}")
 
     def remove(self, name: str) -> None:
         self.told.append(f"remove {name}")

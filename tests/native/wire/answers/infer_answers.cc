@@ -16,8 +16,10 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "../mapped_memory.h"
 #include "core/dtype.h"
 #include "wire/framing.h"
 #include "wire/infer_codec.h"
@@ -97,7 +99,8 @@ SharedRegions read_regions(std::istream& in) {
     in >> path;
     const auto offset = read_number<uint64_t>(in);
     const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
-    if (!regions.add(name, file, offset, read_number<size_t>(in))) throw std::runtime_error(path + " is not mapped");
+    auto memory = npuserve::wire::test::map_shared(file, offset, read_number<size_t>(in));
+    if (!regions.add(name, file, offset, std::move(memory))) throw std::runtime_error(path + " is not a region");
     close(file);
   }
   in.get();  // the end of the line
