@@ -188,6 +188,14 @@ def _generate() -> NamedCalls:
         yield f"generate of {times}", Http(method="POST", path="/v2/models/repeat/generate", body={"INPUT0": times})
     yield "generate, the model's error", Http(method="POST", path=path, body={"INPUT0": "error NOT_FOUND away"})
     yield "GET generate", Http(path=path)
+    for encoding in ("identity", "gzip", "br", "Identity"):
+        for model in ("actor", "nope"):
+            url = f"/v2/models/{model}/generate"
+            headers = {"Content-Encoding": encoding}
+            yield (
+                f"generate of {model}, {encoding}",
+                Http(method="POST", path=url, body={"INPUT0": "x"}, headers=headers),
+            )
 
 
 def http_refusals() -> NamedCalls:
