@@ -33,7 +33,7 @@ bool HostRegistrar::add(std::span<std::byte> memory, std::shared_ptr<const void>
 void HostRegistrar::remove(const std::byte* start) {
   const core::MutexLock lock(mutex_);
   const auto entry = entries_.find(start);
-  if (entry == entries_.end()) return;
+  if (entry == entries_.end() || !context_) return;
   context_->make_current();
   withdraw(entry);
 }
