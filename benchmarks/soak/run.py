@@ -125,8 +125,8 @@ async def soak(server: ServerProcess, load: Load, seconds: float) -> Outcome:
 
 
 def is_error(line: str) -> bool:
-    """Say whether a line of the server's log tells of an error, or belongs to a trace."""
-    return not line.startswith(("I", "W"))
+    """Say whether a line of the server's log tells of an error, or belongs to a trace. Tables are of `+` and `|`."""
+    return not line.startswith(("I", "W", "+", "|"))
 
 
 if __name__ == "__main__":
