@@ -6,13 +6,17 @@ import gc
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
+from npuserve.core.execution import ExecuteRequest
 from npuserve.core.status import StatusCode
+from npuserve.core.tensor import Tensor
 from npuserve.execution.python_model.channel import Buffer
 from npuserve.execution.python_model.process import WorkerProcess
 from support.python_models import CONFIG, ECHO, loaded, model_source, request, values_of
@@ -53,6 +57,10 @@ class Copy:
         self._loop.call_soon_threadsafe(self.made.set)
         self._may_go.wait()
         return encoded
+
+
+def no_memory(process: WorkerProcess, kind: str, value: object, tensors: Sequence[Buffer] = ()) -> Encoded:
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
 
 def open_files() -> int:
@@ -136,15 +144,27 @@ async def test_a_request_that_is_given_up_while_it_is_copied_leaves_the_instance
 async def test_a_batch_for_which_there_is_no_memory_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(process: WorkerProcess, kind: str, value: object, tensors: Sequence[Buffer] = ()) -> Encoded:
-        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-
     async with loaded(tmp_path, model_source(ECHO)) as executor:
         with monkeypatch.context() as patched:
-            patched.setattr(WorkerProcess, "encode", fails)
+            patched.setattr(WorkerProcess, "encode", no_memory)
             with pytest.raises(ServeError) as caught:
                 await executor.execute(request(LARGE))
         assert caught.value.status is StatusCode.INTERNAL
         assert caught.value.message == "cannot pass a batch to 'm_0': Cannot allocate memory"
         assert values_of(await executor.execute(request(LARGE))) == LARGE.tolist()
         assert executor.statistics().failures.backend == 1
+
+
+async def test_a_batch_for_which_there_was_no_memory_takes_none_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = LARGE.reshape(1, -1).copy()
+    told = weakref.ref(sent)
+    monkeypatch.setattr(WorkerProcess, "encode", no_memory)
+    async with loaded(tmp_path, model_source(ECHO)) as executor:
+        refused = executor.execute(ExecuteRequest(inputs=[Tensor("I", Dtype.FP32, sent.shape, sent.data)]))
+        assert [type(answer) for answer in await asyncio.gather(refused, return_exceptions=True)] == [ServeError]
+        del sent, refused
+        assert values_of(await executor.execute(request([1.0]))) == [1.0]
+        gc.collect()
+        assert told() is None

@@ -142,7 +142,7 @@ class PythonInstance:
         try:
             self._process.send("execute", described, contents)
         except OSError as error:
-            self._cannot_send(self._running, error)
+            self._cannot_send(self._running, described, error)
         self._watch_cancellations(described)
 
     async def _send_large(
@@ -152,13 +152,15 @@ class PythonInstance:
         try:
             encoded = await asyncio.to_thread(process.encode, "execute", described, contents)
         except OSError as error:
-            self._cannot_send(run, error)
+            self._cannot_send(run, described, error)
             return
         run.execution.gathered_ns = time.monotonic_ns()
         process.send_encoded(*encoded)
         self._watch_cancellations(described)
 
-    def _cannot_send(self, run: _Run, error: OSError) -> None:
+    def _cannot_send(self, run: _Run, described: Sequence[tuple[Any, ...]], error: OSError) -> None:
+        for key, *_ in described:
+            self._open.pop(key, None)
         text = f"cannot pass a batch to '{self._options.name}': {error.strerror}"
         _log.error("%s", text)
         if self._running is run:
