@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -228,7 +229,7 @@ def test_a_thousand_bad_loads_leave_the_good_models_unharmed(
 ) -> None:
     """Also no temporary folder stays behind."""
     for number in range(250):
-        refusal(lambda number=number: client.load_model(f"no_{number}"))  # type: ignore[misc]
+        refusal(partial(client.load_model, f"no_{number}"))
         refusal(lambda: client.load_model("loaded", config='{"max_batch_size": -1}'))
         refusal(lambda: client.load_model("x", config='{"backend": "none"}', files={"file:1/f": bytes(100)}))
         refusal(lambda: client.load_model("loaded", files={"file:1/f": b""}))

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 import tritonclient.grpc as triton
 import tritonclient.utils.shared_memory as shm
-from google.protobuf.message import Message
 from support.served_models import add_identity_model, copy_config
 from support.server import Server, serving
 from tritonclient.utils import InferenceServerException
@@ -256,9 +255,9 @@ def test_no_offset_reaches_outside_a_region(
     client: triton.InferenceServerClient, memory: Any, place: str, offset: int, byte_size: int, text: str
 ) -> None:
     given, wanted = shared_input(), shared_output()
-    tensor: Message = given._get_tensor() if place == "input" else wanted._get_tensor()
-    tensor.parameters["shared_memory_offset"].int64_param = offset  # type: ignore[attr-defined]
-    tensor.parameters["shared_memory_byte_size"].int64_param = byte_size  # type: ignore[attr-defined]
+    tensor: Any = given._get_tensor() if place == "input" else wanted._get_tensor()
+    tensor.parameters["shared_memory_offset"].int64_param = offset
+    tensor.parameters["shared_memory_byte_size"].int64_param = byte_size
     assert refusal(client.infer, "copy", [given], outputs=[wanted]) == ("INVALID_ARGUMENT", text)
 
 

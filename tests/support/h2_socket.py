@@ -31,9 +31,6 @@ class H2Socket:
         if output := self.client.output():
             self._socket.sendall(output)
 
-    def send_raw(self, data: bytes) -> None:
-        self._socket.sendall(data)
-
     def run_until(self, reached: Callable[[], bool]) -> None:
         """Exchange bytes until the state is reached or the server closes."""
         self.flush()

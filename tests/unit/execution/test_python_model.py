@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
-from npuserve.core.execution import ExecuteRequest
+from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.execution.python_model.backend import PythonBackend
@@ -55,9 +55,9 @@ parameters { key: "mine" value: { string_value: "42" } }
 """
 
 
-def said(result: object) -> object:
+def said(result: ExecuteResult) -> object:
     """Return what a model said with `say`."""
-    data = bytes(result.outputs[0].data)  # type: ignore[attr-defined]
+    data = bytes(result.outputs[0].data)
     return json.loads(data[4:])
 
 

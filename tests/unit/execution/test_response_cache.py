@@ -26,8 +26,8 @@ def model() -> IdentityExecutor:
     return IdentityExecutor(SIGNATURE, ModelConfig())
 
 
-def request(content: bytes, name: str = "x", **rest: object) -> ExecuteRequest:
-    return replace(ExecuteRequest(inputs=[Tensor(name, Dtype.UINT8, (len(content),), content)]), **rest)  # type: ignore[arg-type]
+def request(content: bytes, name: str = "x", **rest: Any) -> ExecuteRequest:
+    return replace(ExecuteRequest(inputs=[Tensor(name, Dtype.UINT8, (len(content),), content)]), **rest)
 
 
 def answer(result: ExecuteResult) -> bytes:
@@ -42,10 +42,10 @@ async def test_a_request_that_comes_again_does_not_reach_the_model() -> None:
 
 
 @pytest.mark.parametrize("other", [{"outputs": ("y",)}, {"parameters": {"a": 1}}, {"id": "other"}])
-async def test_requested_outputs_and_parameters_make_no_other_request(other: dict[str, object]) -> None:
+async def test_requested_outputs_and_parameters_make_no_other_request(other: dict[str, Any]) -> None:
     inner = model()
     cached = CachingExecutor(inner, ResponseCache(ROOM), "m/1")
-    await cached.execute(replace(request(b"abc"), **other))  # type: ignore[arg-type]
+    await cached.execute(replace(request(b"abc"), **other))
     await cached.execute(request(b"abc"))
     assert inner.requests == 1
 

@@ -42,7 +42,7 @@ class Adder:
     """Answers Y = SUM = X + SUM_IN once it may; notes each request as (ID, X, START, END)."""
 
     def __init__(self) -> None:
-        self.noted: list[tuple[int, int, int, int]] = []
+        self.noted: list[tuple[int, ...]] = []
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.running = self.most_running = 0
@@ -60,7 +60,7 @@ class Adder:
 
     async def execute(self, request: ExecuteRequest) -> ExecuteResult:
         self.asked = request
-        self.noted.append(tuple(value_of(request.inputs, name) for name in ("ID", "X", "START", "END")))  # type: ignore[arg-type]
+        self.noted.append(tuple(value_of(request.inputs, name) for name in ("ID", "X", "START", "END")))
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,11 +64,11 @@ async def scripted(tmp_path: Path, notes: Notes) -> AsyncIterator[Scripted]:
         yield both
 
 
-def given(model: str, *values: float, **options: object) -> InferenceRequest:
+def given(model: str, *values: float, **options: Any) -> InferenceRequest:
     data = np.array(values, np.float32).tobytes()
     shape = (1, len(values)) if model == "batched" else (len(values),)
     tensor = GivenTensor("x", Dtype.FP32, shape, data)
-    return InferenceRequest(model=model, inputs=[tensor], **{"id": "7", **options})  # type: ignore[arg-type]
+    return InferenceRequest(model=model, inputs=[tensor], **{"id": "7", **options})
 
 
 async def test_classes_replace_the_tensor(scripted: Scripted) -> None:

@@ -440,8 +440,7 @@ def _has_response(message: Message) -> bool:
 
 
 def _response(message: Message) -> InferenceResponse:
-    _, _, answer = message.value  # type: ignore[misc]  # the server's form
-    error, code, described, parameters = answer  # type: ignore[has-type]
+    error, code, described, parameters = message.value[2]  # type: ignore[index]  # the server's form
     if error is not None:
         return InferenceResponse(error=TritonError(error, code))
     return InferenceResponse(unpack(described, message.payload), parameters=parameters)
