@@ -45,7 +45,10 @@ def main() -> None:
         return _http_rate(f"http://127.0.0.1:{http_port}{tensors.http_path()}", header_bytes, seconds)
 
     def ensemble(server: Server, http_port: int) -> float:
-        return asyncio.run(text.closed_loop(server.address, texts, TEXTS_IN_FLIGHT, seconds))
+        return asyncio.run(text.closed_loop(server.address, text.TINY, texts, TEXTS_IN_FLIGHT, seconds))
+
+    def trained(server: Server, http_port: int) -> float:
+        return asyncio.run(text.closed_loop(server.address, text.MINILM, texts, TEXTS_IN_FLIGHT, seconds))
 
     def shared_memory(server: Server, http_port: int) -> float:
         return tensors.through_shared_memory(server.address, seconds)
@@ -54,6 +57,7 @@ def main() -> None:
     measured: dict[str, Measure] = {
         "http_ratio_16x1": http,
         "ensemble_ratio": ensemble,
+        "ensemble_ratio_minilm": trained,
         "shm_ratio_16mb": shared_memory,
     }
     rates = _contest(ours, theirs, measured, arguments.rounds, texts[:COMPARED_TEXTS])
@@ -75,9 +79,10 @@ def _contest(
         for peer in (npuserve_peer(ours), triton_peer(theirs)):
             server = running.enter_context(peer.launch.running(WORK / "logs"))
             servers.append((server, peer.http_port))
-        labels = [asyncio.run(text.ask(server.address, compared)) for server, _ in servers]
-        if labels[0] != labels[1]:
-            raise ValueError("the two servers label the same sentences differently")
+        for encoder in text.ENCODERS:
+            labels = [asyncio.run(text.ask(server.address, encoder, compared)) for server, _ in servers]
+            if labels[0] != labels[1]:
+                raise ValueError(f"the two servers label the same sentences differently by {encoder}")
         for server, _ in servers:
             server.pause()
         for turn in range(rounds + 1):
