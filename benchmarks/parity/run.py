@@ -42,6 +42,7 @@ def main() -> None:
     seconds: float = arguments.seconds
 
     def http(server: Server, http_port: int) -> float:
+        tensors.check_http(http_port, WORK / "http.bin", header_bytes)
         return _http_rate(f"http://127.0.0.1:{http_port}{tensors.http_path()}", header_bytes, seconds)
 
     def ensemble(server: Server, http_port: int) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,17 @@ def http_request(path: Path) -> int:
     ).encode()
     path.write_bytes(header + np.arange(NUMBERS, dtype=np.float32).tobytes())
     return len(header)
+
+
+def check_http(http_port: int, body: Path, header_bytes: int) -> None:
+    """Raise ValueError unless the server gives the tensor back unchanged."""
+    given = body.read_bytes()
+    url = f"http://127.0.0.1:{http_port}{http_path()}"
+    request = urllib.request.Request(url, given, {"Inference-Header-Content-Length": str(header_bytes)})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        answered: bytes = response.read()[int(response.headers["Inference-Header-Content-Length"]) :]
+    if answered != given[header_bytes:]:
+        raise ValueError(f"{url}: the tensor came back changed")
 
 
 def http_path() -> str:

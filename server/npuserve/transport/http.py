@@ -1,8 +1,6 @@
 """HTTP over asyncio, on our own wire: REST on one port, the metrics on another."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from npuserve._wire import HttpEndpoint, HttpLimits
 from npuserve.config.http_options import HttpOptions
@@ -10,15 +8,9 @@ from npuserve.observability.requests import RequestObserver
 from npuserve.service.rest.exchange import HttpHandler
 from npuserve.transport.http_calls import HttpCalls
 from npuserve.transport.listen import BACKLOG, host_port, tcp_sockets
-from npuserve.transport.native_routes import Routes, finished_request, log_failure, native_routes
-
-if TYPE_CHECKING:
-    from npuserve._wire import FinishedInfer
+from npuserve.transport.native_routes import Routes, close_connections, log_failure, native_routes, observe
 
 EXITING = "Server exiting"
-
-# How long connections may take to close once every request is answered.
-_CLOSE_SECONDS = 1.0
 
 
 class HttpFrontEnd:
@@ -82,7 +74,7 @@ class HttpFrontEnd:
         for server in servers:
             server.close()
         if self._endpoint is not None:
-            await self._close_connections(self._endpoint)
+            await close_connections(self._endpoint, self._endpoint.open_requests)
         await self._calls.cancel()
 
     async def release(self) -> None:
@@ -94,35 +86,16 @@ class HttpFrontEnd:
     def ask_observer(self) -> None:
         """Ask the observer anew what it wants to be told of: to be called whenever that changes, as settings do."""
         if self._endpoint is not None:
-            self._observe(self._endpoint)
-
-    async def _close_connections(self, endpoint: HttpEndpoint) -> None:
-        endpoint.shut_down()
-        try:
-            async with asyncio.timeout(_CLOSE_SECONDS if endpoint.open_requests == 0 else 0):
-                await endpoint.wait_until_no_connections()
-        except TimeoutError:
-            endpoint.abort()
-            await endpoint.wait_until_no_connections()
+            observe(self._endpoint, self._observer, "http")
 
     def _make_endpoint(self) -> HttpEndpoint:
         endpoint = HttpEndpoint(self._limits, self._calls.dispatch, on_failure=log_failure)
-        self._observe(endpoint)
+        observe(endpoint, self._observer, "http")
         endpoint.start(asyncio.get_running_loop())
         if self._routes is not None:
             endpoint.set_routes(native_routes(self._routes))
             self._routes.watch(self._replace_routes)
         return endpoint
-
-    def _observe(self, endpoint: HttpEndpoint) -> None:
-        observer = self._observer
-        if observer is not None:
-            endpoint.observe(wants_all=observer.wants_all, slow_ns=observer.slow_ns, on_finished=self._tell)
-
-    def _tell(self, finished: "Sequence[FinishedInfer]") -> None:
-        assert self._observer is not None
-        for request in finished:
-            self._observer.observe(finished_request(request, "http"))
 
     def _replace_routes(self) -> None:
         if self._endpoint is not None and self._routes is not None:

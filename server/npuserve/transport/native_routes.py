@@ -1,5 +1,6 @@
-"""What the native front ends share: the routes that answer without Python, and the telling of what they answered."""
+"""What the native front ends share: routes that answer without Python, the telling of it, how connections end."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -9,14 +10,17 @@ from npuserve.core.dtype import Dtype
 from npuserve.core.errors import lacks_room
 from npuserve.core.status import StatusCode
 from npuserve.core.timing import request_timing
-from npuserve.observability.requests import FinishedRequest
+from npuserve.observability.requests import FinishedRequest, RequestObserver
 from npuserve.service import interface
 from npuserve.service.routes import InferRoute
 
 if TYPE_CHECKING:
-    from npuserve._wire import FinishedInfer
+    from npuserve._wire import Endpoint, FinishedInfer, HttpEndpoint
 
 _log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 1.0
+"""How long connections may take to close once everything is answered."""
 
 
 class Routes(Protocol):
@@ -83,3 +87,26 @@ def log_failure(model: str, reason: str) -> None:
     """Log a request that a model accepted and failed to answer, unless the client is to blame."""
     if not lacks_room(reason):
         _log.error("model '%s' failed: %s", model, reason)
+
+
+def observe(endpoint: "Endpoint | HttpEndpoint", observer: RequestObserver | None, front_end: str) -> None:
+    """Tell the observer of what the endpoint answers by its routes, as far as it wants to know now."""
+    if observer is None:
+        return
+
+    def tell(finished: "Sequence[FinishedInfer]") -> None:
+        for request in finished:
+            observer.observe(finished_request(request, front_end))
+
+    endpoint.observe(wants_all=observer.wants_all, slow_ns=observer.slow_ns, on_finished=tell)
+
+
+async def close_connections(endpoint: "Endpoint | HttpEndpoint", unanswered: int) -> None:
+    """Let the connections finish, for a moment if all is answered; then cut those that are left."""
+    endpoint.shut_down()
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS if unanswered == 0 else 0):
+            await endpoint.wait_until_no_connections()
+    except TimeoutError:
+        endpoint.abort()
+        await endpoint.wait_until_no_connections()

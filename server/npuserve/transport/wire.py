@@ -1,8 +1,6 @@
 """The native front end: our own gRPC over asyncio, on the sockets of this process."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from npuserve._wire import Endpoint, Limits, SharedRegions
 from npuserve.config.grpc_limits import GrpcLimits
@@ -14,15 +12,17 @@ from npuserve.service.methods import MethodTable
 from npuserve.service.regions import SharedMemoryRegions
 from npuserve.service.routes import INFER_PATH
 from npuserve.transport.listen import BACKLOG, UnixListener, host_port, tcp_sockets
-from npuserve.transport.native_routes import Routes, finished_request, log_failure, native_routes
+from npuserve.transport.native_routes import (
+    CLOSE_SECONDS,
+    Routes,
+    close_connections,
+    log_failure,
+    native_routes,
+    observe,
+)
 from npuserve.transport.tls import server_context
 from npuserve.transport.wire_calls import WireCalls
 
-if TYPE_CHECKING:
-    from npuserve._wire import FinishedInfer
-
-# How long connections may take to close once every call is answered.
-_CLOSE_SECONDS = 1.0
 # Of zlib, by Triton's names.
 _COMPRESSION_LEVELS = {"none": 0, "low": 1, "medium": 6, "high": 9}
 _NS_PER_MS = 1_000_000
@@ -84,7 +84,7 @@ class WireFrontEnd:
                 backlog=BACKLOG,
                 ssl=self._tls,
                 ssl_handshake_timeout=options.limits.handshake_timeout_ms / 1000 if self._tls else None,
-                ssl_shutdown_timeout=_CLOSE_SECONDS if self._tls else None,
+                ssl_shutdown_timeout=CLOSE_SECONDS if self._tls else None,
             )
             self._servers.append(server)
         address = host_port(options.address, sockets[0].getsockname()[1])
@@ -112,7 +112,7 @@ class WireFrontEnd:
         if self._unix is not None:
             self._unix.close()
         if self._endpoint is not None:
-            await self._close_connections(self._endpoint)
+            await close_connections(self._endpoint, self._endpoint.open_calls)
         await self._calls.cancel()
 
     async def release(self) -> None:
@@ -120,15 +120,6 @@ class WireFrontEnd:
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             endpoint.close()
-
-    async def _close_connections(self, endpoint: Endpoint) -> None:
-        endpoint.shut_down()
-        try:
-            async with asyncio.timeout(_CLOSE_SECONDS if endpoint.open_calls == 0 else 0):
-                await endpoint.wait_until_no_connections()
-        except TimeoutError:
-            endpoint.abort()
-            await endpoint.wait_until_no_connections()
 
     def _make_endpoint(self) -> Endpoint:
         level = _COMPRESSION_LEVELS[self._options.infer_response_compression_level]
@@ -141,7 +132,7 @@ class WireFrontEnd:
         )
         if self._regions is not None:
             endpoint.share_regions(self._region_table, self._regions.allows)
-        self._observe(endpoint)
+        observe(endpoint, self._observer, "grpc")
         endpoint.start(asyncio.get_running_loop())
         endpoint.set_routes(native_routes(self._routes))
         self._routes.watch(self._replace_routes)
@@ -150,17 +141,7 @@ class WireFrontEnd:
     def ask_observer(self) -> None:
         """Ask the observer anew what it wants to be told of: to be called whenever that changes, as settings do."""
         if self._endpoint is not None:
-            self._observe(self._endpoint)
-
-    def _observe(self, endpoint: Endpoint) -> None:
-        observer = self._observer
-        if observer is not None:
-            endpoint.observe(wants_all=observer.wants_all, slow_ns=observer.slow_ns, on_finished=self._tell)
-
-    def _tell(self, finished: "Sequence[FinishedInfer]") -> None:
-        assert self._observer is not None
-        for request in finished:
-            self._observer.observe(finished_request(request, "grpc"))
+            observe(self._endpoint, self._observer, "grpc")
 
     def _replace_routes(self) -> None:
         if self._endpoint is not None:
