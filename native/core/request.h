@@ -15,6 +15,9 @@ struct Request {
   std::vector<TensorView> inputs;  // in the signature's order; lent until the completion
   int64_t rows = 1;                // dimension 0 of every input; 1 if the model does not batch
   int64_t arrival_ns = 0;          // steady_now_ns() when it entered the server
+  int64_t priority = 0;            // the client's `priority`; 0: none
+  int64_t timeout_ns = 0;          // the client's `timeout`; 0: none
+  int64_t deadline_ns = 0;         // steady_now_ns() from which on nobody waits for the answer; 0: none
   std::unique_ptr<Completion> completion;
 };
 

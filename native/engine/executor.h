@@ -37,6 +37,9 @@ class Executor {
   virtual size_t slot_count() const = 0;
   virtual const SlotBuffers& buffers(size_t slot) const = 0;
 
+  // What an execution of each gear took when it was warmed up, by the gear's number; empty if that is not known.
+  virtual std::vector<int64_t> costs_ns() const { return {}; }
+
   // Whether a batch has ended when launch() returns, so that wait() never blocks. Constant.
   virtual bool is_synchronous() const { return false; }
 

@@ -50,13 +50,34 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GearStatistics:
+    """Where the work of one gear's executions went, in tokens.
+
+    A token is one position of the model's variable length, of one row; of a model without one, a row. The five counts
+    sum to `executions` times the tokens that the gear holds. useful: of requests that got their answer. padding: beyond
+    a request's own length. cancelled, expired: of requests that nobody waited for any more. empty: of rows that were no
+    request's. cost_ns: what one execution took when the model was warmed up; 0 if it was not measured.
+    """
+
+    gear: str
+    executions: int = 0
+    useful: int = 0
+    padding: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    empty: int = 0
+    cost_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatistics:
     """A consistent snapshot of a model version's counters.
 
     `inference_count` counts rows, `execution_count` executions; `last_inference_ms` is wall-clock milliseconds since
     the epoch, 0 if never. In the request durations each request is charged its whole batch's compute time.
     `success` includes cache hits. `pending` requests are accepted and not taken by an instance.
-    `padded_rows` were executed beyond the requests' own (`inference_count` has those).
+    `padded_rows` were executed beyond the requests' own (`inference_count` has those). `shed` requests were refused
+    because they would have waited too long; they are not in `fail`.
     """
 
     last_inference_ms: int = 0
@@ -75,6 +96,8 @@ class ModelStatistics:
     responses: tuple[ResponseStatistics, ...] = ()
     pending: int = 0
     padded_rows: int = 0
+    shed: int = 0
+    gears: tuple[GearStatistics, ...] = ()
 
 
 def merged(parts: Sequence[ModelStatistics]) -> ModelStatistics:
