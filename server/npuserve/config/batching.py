@@ -1,34 +1,34 @@
-"""What execution needs to know of a completed config."""
+"""What the native engine needs to know of a completed config."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from npuserve._proto.model_config_pb2 import ModelConfig, ModelInstanceGroup
+from npuserve.config.buckets import BucketOptions, bucket_options, settings_of_buckets
 from npuserve.config.contradiction import full_shape
+from npuserve.config.parameters import number, wrong
+from npuserve.config.scheduling import SchedulingOptions, scheduling_options
 from npuserve.config.validate import unsupported, validate_instances
 from npuserve.core.errors import invalid
 from npuserve.core.signature import ModelSignature
 
-_NATIVE_BACKENDS = ("ascend", "identity")
+_WEIGHT = "device_weight"
+_HEAVIEST = 1000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchingOptions:
     """How requests become executions, and where.
 
-    max_batch_size: rows; 0 if the model does not batch.
-    dynamic_batching: whether requests share executions.
-    max_queue_size: requests; 0 is no limit.
     devices: one entry per instance, the ordinal of its device; 0 for each if the backend runs on the CPU.
+    device_weight: the model's share of a device, beside those of other models.
     variable_output_axes: per output of the signature, the axes of its full shape that follow a request's own length.
     """
 
-    max_batch_size: int
-    dynamic_batching: bool
-    preferred_batch_sizes: tuple[int, ...]
-    max_queue_delay_us: int
-    max_queue_size: int
+    scheduling: SchedulingOptions
     devices: tuple[int, ...]
     variable_output_axes: tuple[tuple[int, ...], ...]
+    buckets: BucketOptions = field(default_factory=BucketOptions)
+    device_weight: float = 1.0
 
 
 def batching_options(
@@ -37,18 +37,16 @@ def batching_options(
     """Map a completed config that agrees with its model.
 
     on_cpu: whether the backend runs on the CPU and not on devices.
-    Raises ServeError: INVALID_ARGUMENT for devices that are not there and for features that no executor offers.
+    Raises ServeError: INVALID_ARGUMENT for devices that are not there, features that no executor offers and parameters
+    that are wrong.
     """
     validate_instances(config, device_count)
     _refuse_unsupported(config)
-    batching = config.dynamic_batching
     return BatchingOptions(
-        max_batch_size=config.max_batch_size,
-        dynamic_batching=config.HasField("dynamic_batching") and config.max_batch_size > 0,
-        preferred_batch_sizes=tuple(batching.preferred_batch_size),
-        max_queue_delay_us=batching.max_queue_delay_microseconds,
-        max_queue_size=batching.default_queue_policy.max_queue_size,
+        scheduling=scheduling_options(config),
+        buckets=bucket_options(config, signature),
         devices=_cpu_instances(config) if on_cpu else _devices(config, device_count),
+        device_weight=_device_weight(config),
         variable_output_axes=_variable_output_axes(config, signature),
     )
 
@@ -70,17 +68,17 @@ def _refuse_unsupported(config: ModelConfig) -> None:
             raise unsupported(config, f"optional input '{tensor.name}'")
 
 
-def settings_without_effect(config: ModelConfig) -> tuple[str, ...]:
+def settings_without_effect(config: ModelConfig, *, has_buckets: bool) -> tuple[str, ...]:
     """Name what the config sets and the server accepts but does not act on; none of it changes an answer."""
     batching, optimization = config.dynamic_batching, config.optimization
     policies = (batching.default_queue_policy, *batching.priority_queue_policy.values())
-    # Where Python batches, requests have priorities and times out.
-    in_native_queue = config.backend in _NATIVE_BACKENDS
+    has_levels = batching.priority_levels > 0
     given = {
-        "dynamic_batching.preserve_ordering": batching.preserve_ordering,
-        "dynamic_batching.priority_levels": in_native_queue and batching.priority_levels > 0,
-        "default_timeout_microseconds": in_native_queue
-        and any(policy.default_timeout_microseconds for policy in policies),
+        "dynamic_batching.default_priority_level": batching.default_priority_level > 0 and not has_levels,
+        "dynamic_batching.priority_queue_policy": bool(batching.priority_queue_policy) and not has_levels,
+        "allow_timeout_override": any(
+            policy.allow_timeout_override and not policy.default_timeout_microseconds for policy in policies
+        ),
         "instance_group.rate_limiter": any(group.HasField("rate_limiter") for group in config.instance_group),
         "instance_group.host_policy": any(group.host_policy for group in config.instance_group),
         "optimization.execution_accelerators": optimization.HasField("execution_accelerators"),
@@ -88,7 +86,17 @@ def settings_without_effect(config: ModelConfig) -> tuple[str, ...]:
         "cc_model_filenames": bool(config.cc_model_filenames),
         "model_repository_agents": config.HasField("model_repository_agents"),
     }
-    return tuple(setting for setting, is_given in given.items() if is_given)
+    without_buckets = [] if has_buckets else settings_of_buckets(config)
+    return (*(setting for setting, is_given in given.items() if is_given), *without_buckets)
+
+
+def _device_weight(config: ModelConfig) -> float:
+    if _WEIGHT not in config.parameters:
+        return 1.0
+    weight = number(config, _WEIGHT)
+    if not 1 / _HEAVIEST <= weight <= _HEAVIEST:
+        raise wrong(config, _WEIGHT, f"must be in {1 / _HEAVIEST:g} to {_HEAVIEST:g}, got {weight:g}")
+    return weight
 
 
 def _devices(config: ModelConfig, device_count: int) -> tuple[int, ...]:

@@ -1,9 +1,14 @@
-"""How requests become executions for models whose batches Python runs: what a completed config says of it."""
+"""How requests become executions, whoever runs them: what a completed config says of queue and batches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from npuserve._proto.model_config_pb2 import ModelConfig, ModelQueuePolicy
+from npuserve.config.parameters import whole_number, wrong
+from npuserve.core.errors import invalid
+from npuserve.core.request import ParameterValue
+
+_ADMISSION, _P99 = "admission_max_wait_us", "adaptive_delay_p99_us"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,18 +25,15 @@ class QueuePolicy:
     delays: bool = False
     max_size: int = 0
 
-    def timeout_of(self, wanted_us: object) -> int:
-        """Return the timeout of a request that asks for `wanted_us`, in microseconds; 0 for none."""
-        if self.allows_override and isinstance(wanted_us, int) and 0 < wanted_us < self.timeout_us:
-            return wanted_us
-        return self.timeout_us
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulingOptions:
-    """Batching, queue and instances of one model.
+    """Batching and queue of one model.
 
-    max_batch_size: rows; 0 if the model does not batch. levels: priority levels; a model without them has one.
+    max_batch_size: rows; 0 if the model does not batch. levels: of priority, counted from 1; 0 if the model has none.
+    preserve_ordering: whether answers go out in the order in which their requests were taken.
+    max_predicted_wait_us: a request that would wait longer is refused at once; 0: none is.
+    target_p99_us: the latency that the queue delay is adjusted to hold; 0: the delay is fixed.
     variable_inputs: inputs whose shapes must be equal within a batch. optional_inputs: those that requests may leave
     out; they share a batch only with requests that leave out the same.
     """
@@ -40,41 +42,71 @@ class SchedulingOptions:
     dynamic_batching: bool = False
     preferred_batch_sizes: tuple[int, ...] = ()
     max_queue_delay_us: int = 0
-    levels: int = 1
+    levels: int = 0
     default_level: int = 1
     default_policy: QueuePolicy = field(default_factory=QueuePolicy)
     policies: Mapping[int, QueuePolicy] = field(default_factory=dict)
+    preserve_ordering: bool = False
+    max_predicted_wait_us: int = 0
+    target_p99_us: int = 0
     variable_inputs: frozenset[str] = frozenset()
     optional_inputs: tuple[str, ...] = ()
-
-    def level_of(self, priority: object) -> int:
-        """Return the level, from 1, of a request with this `priority`."""
-        if isinstance(priority, int) and 1 <= priority <= self.levels:
-            return priority
-        return self.default_level
 
     def policy_of(self, level: int) -> QueuePolicy:
         """Return the policy of a level's queue."""
         return self.policies.get(level, self.default_policy)
 
+    def check_parameters(self, model: str, parameters: Mapping[str, ParameterValue]) -> tuple[int, int]:
+        """Return the `priority` and the `timeout` in microseconds that a request asks for; 0 where it does not.
+
+        Raises ServeError: INVALID_ARGUMENT for a level that the model, which has levels, does not have, and for a
+        timeout that is over before it begins, where requests may bring their own. Elsewhere they mean nothing.
+        """
+        priority, timeout_us = parameters.get("priority", 0), parameters.get("timeout")
+        if not isinstance(priority, int) or self.levels == 0:
+            priority = 0
+        elif not 0 <= priority <= self.levels:
+            raise invalid(
+                f"invalid value for 'priority', model '{model}' has priority levels 1 to {self.levels} "
+                f"(0 is the default), got {priority}"
+            )
+        if not isinstance(timeout_us, int) or not self.policy_of(priority or self.default_level).allows_override:
+            return priority, 0
+        if timeout_us <= 0:
+            raise invalid(f"invalid value for 'timeout', expected value > 0 for model '{model}', got {timeout_us}")
+        return priority, timeout_us
+
 
 def scheduling_options(config: ModelConfig) -> SchedulingOptions:
-    """Map a completed config that was found valid."""
+    """Map a completed config that was found valid. Raises ServeError: INVALID_ARGUMENT for its parameters."""
     batching = config.dynamic_batching
     return SchedulingOptions(
         max_batch_size=config.max_batch_size,
         dynamic_batching=config.HasField("dynamic_batching") and config.max_batch_size > 0,
         preferred_batch_sizes=tuple(batching.preferred_batch_size),
         max_queue_delay_us=batching.max_queue_delay_microseconds,
-        levels=max(1, batching.priority_levels),
+        levels=batching.priority_levels,
         default_level=batching.default_priority_level or 1,
         default_policy=_policy(batching.default_queue_policy),
         policies={level: _policy(policy) for level, policy in batching.priority_queue_policy.items()},
+        preserve_ordering=batching.preserve_ordering,
+        max_predicted_wait_us=whole_number(config, _ADMISSION),
+        target_p99_us=_target_p99_us(config),
         variable_inputs=frozenset(
             tensor.name for tensor in config.input if -1 in tensor.dims and not tensor.allow_ragged_batch
         ),
         optional_inputs=tuple(tensor.name for tensor in config.input if tensor.optional),
     )
+
+
+def _target_p99_us(config: ModelConfig) -> int:
+    target_us = whole_number(config, _P99)
+    if target_us and not (config.HasField("dynamic_batching") and config.max_batch_size > 0):
+        reason = (
+            "adjusts the delay of 'dynamic_batching' with a 'max_batch_size' above 0, which the model does not have"
+        )
+        raise wrong(config, _P99, f"{reason}; leave it out or set it to 0")
+    return target_us
 
 
 def _policy(policy: ModelQueuePolicy) -> QueuePolicy:

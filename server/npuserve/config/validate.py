@@ -27,6 +27,7 @@ def validate_model_config(config: ModelConfig) -> None:
         _validate_preferred_sizes(config)
         _validate_priorities(config.name, config.dynamic_batching)
         _validate_ordering(config.name, config.dynamic_batching)
+        _validate_durations(config.name, config.dynamic_batching)
     if config.response_cache.enable and (
         scheduling == "sequence_batching" or config.model_transaction_policy.decoupled
     ):
@@ -47,10 +48,19 @@ def _validate_preferred_sizes(config: ModelConfig) -> None:
             raise invalid(f"dynamic batching preferred size must be <= max batch size for {config.name}")
 
 
+MAX_PRIORITY_LEVELS = 1024
+"""Each has a queue of its own."""
+
+_LONGEST_US = 2**40
+"""Twelve days: in nanoseconds it still fits in 64 bits."""
+
+
 def _validate_priorities(name: str, batching: ModelDynamicBatching) -> None:
     levels = batching.priority_levels
     if levels == 0:
         return
+    if levels > MAX_PRIORITY_LEVELS:
+        raise invalid(f"priority levels must be at most {MAX_PRIORITY_LEVELS} for {name}, got {levels}")
     if not 1 <= batching.default_priority_level <= levels:
         raise invalid(f"default priority level must be in range [1, {levels}] for {name}")
     if any(not 1 <= level <= levels for level in batching.priority_queue_policy):
@@ -65,6 +75,17 @@ def _validate_ordering(name: str, batching: ModelDynamicBatching) -> None:
     policies = (batching.default_queue_policy, *batching.priority_queue_policy.values())
     if any(policy.timeout_action == ModelQueuePolicy.DELAY for policy in policies):
         raise invalid(f"Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for {name}")
+
+
+def _validate_durations(name: str, batching: ModelDynamicBatching) -> None:
+    policies = (batching.default_queue_policy, *batching.priority_queue_policy.values())
+    given = {
+        "max_queue_delay_microseconds": batching.max_queue_delay_microseconds,
+        "default_timeout_microseconds": max(policy.default_timeout_microseconds for policy in policies),
+    }
+    for field, duration_us in given.items():
+        if duration_us > _LONGEST_US:
+            raise invalid(f"dynamic batching {field} must be at most {_LONGEST_US} for {name}, got {duration_us}")
 
 
 def validate_tensors(config: ModelConfig) -> None:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from npuserve import _engine
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import BatchingOptions
+from npuserve.config.parameters import is_on
 from npuserve.core.dtype import Dtype
-from npuserve.core.errors import ServeError, invalid, lacks_room
+from npuserve.core.errors import ServeError, lacks_room
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import Gear, ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
@@ -88,26 +89,20 @@ class NativeExecutor:
 
 def native_options(config: ModelConfig, batching: BatchingOptions) -> _engine.ModelOptions:
     """Return the engine's options for a completed config. Raises ServeError: INVALID_ARGUMENT for its parameters."""
+    scheduling = batching.scheduling
     return _engine.ModelOptions(
         name=config.name,
-        max_batch_size=batching.max_batch_size,
-        dynamic_batching=batching.dynamic_batching,
-        preferred_batch_sizes=batching.preferred_batch_sizes,
-        max_queue_delay_us=batching.max_queue_delay_us,
-        max_queue_size=batching.max_queue_size,
+        max_batch_size=scheduling.max_batch_size,
+        dynamic_batching=scheduling.dynamic_batching,
+        preferred_batch_sizes=scheduling.preferred_batch_sizes,
+        max_queue_delay_us=scheduling.max_queue_delay_us,
+        max_queue_size=scheduling.default_policy.max_size,
         devices=batching.devices,
         slots_per_instance=SLOTS_PER_INSTANCE,
         variable_output_axes=batching.variable_output_axes,
-        record_statistics=_is_on(config, "statistics"),
-        time_stages=_is_on(config, "stage_timing"),
+        record_statistics=is_on(config, "statistics", default=True),
+        time_stages=is_on(config, "stage_timing", default=True),
     )
-
-
-def _is_on(config: ModelConfig, key: str) -> bool:
-    text = config.parameters[key].string_value if key in config.parameters else "on"
-    if text not in ("on", "off"):
-        raise invalid(f"model '{config.name}': parameter '{key}' must be 'on' or 'off', got '{text}'")
-    return text == "on"
 
 
 def model_signature(native: _engine.Signature) -> ModelSignature:

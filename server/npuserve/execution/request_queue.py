@@ -42,9 +42,10 @@ class _Level:
 class RequestQueue:
     """The queue of one model."""
 
-    def __init__(self, options: SchedulingOptions) -> None:
+    def __init__(self, name: str, options: SchedulingOptions) -> None:
+        self._name = name
         self._options = options
-        self._levels = {level: _Level() for level in range(1, options.levels + 1)}
+        self._levels = {level: _Level() for level in range(1, max(1, options.levels) + 1)}
         self._earliest_ns: int | None = None  # a lower bound, as requests leave before their time
 
     def __len__(self) -> int:
@@ -53,11 +54,12 @@ class RequestQueue:
     def push(self, request: OpenRequest) -> Waiting:
         """Queue a request. Raises ServeError: UNAVAILABLE if its level's queue is full."""
         parameters = request.request.parameters
-        number = self._options.level_of(parameters.get("priority"))
+        priority, wanted_us = self._options.check_parameters(self._name, parameters)
+        number = priority or self._options.default_level
         policy, level = self._options.policy_of(number), self._levels[number]
         if policy.max_size and len(level.in_time) + len(level.delayed) >= policy.max_size:
             raise ServeError(StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
-        timeout_us = policy.timeout_of(parameters.get("timeout"))
+        timeout_us = wanted_us if 0 < wanted_us < policy.timeout_us else policy.timeout_us
         waiting = Waiting(
             request,
             number,

@@ -111,7 +111,7 @@ class StreamingExecutor:
         self._lookahead = options.max_batch_size + 1 if options.dynamic_batching else 1
         self._runners = list(runners)
         self._idle = deque(range(len(self._runners)))
-        self._queue = RequestQueue(options)
+        self._queue = RequestQueue(name, options)
         self._counts_responses = counts_responses
         self._now_ns = now_ns
         self._timers: Timers = timers or _LoopTimers()
@@ -188,8 +188,9 @@ class StreamingExecutor:
             )
         try:
             waiting = self._queue.push(OpenRequest(request, self._now_ns))
-        except ServeError:
-            self._counters.refused()
+        except ServeError as error:
+            if error.status is StatusCode.UNAVAILABLE:
+                self._counters.refused()
             raise
         self._open.add(waiting.open)
         if self._lookahead > 1:

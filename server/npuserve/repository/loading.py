@@ -11,9 +11,11 @@ from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import settings_without_effect
+from npuserve.config.buckets import bucket_options
 from npuserve.config.complete import DEFAULT_MAX_BATCH_SIZE, complete_model_config
 from npuserve.config.contradiction import check_against_signature
 from npuserve.config.model_config import parse_model_config_json, read_model_config
+from npuserve.config.parameters import misspelt_parameters
 from npuserve.config.platforms import identify_backend
 from npuserve.config.sequence import visible_signature
 from npuserve.config.validate import validate_instances, validate_model_config, validate_tensors
@@ -155,7 +157,9 @@ class ModelLoader:
         check_against_signature(complete, signature)
         if complete.response_cache.enable and self._cache is None:
             _log.warning("model '%s': answers are not cached, as the server has no cache (--cache-config)", config.name)
-        if ignored := settings_without_effect(complete):
+        for given, meant in misspelt_parameters(complete):
+            _log.warning("model '%s': nothing reads parameter '%s': is '%s' meant?", config.name, given, meant)
+        if ignored := settings_without_effect(complete, has_buckets=bucket_options(complete, signature).is_on):
             _log.warning("model '%s': accepted, but without effect: %s", config.name, ", ".join(ignored))
         return complete
 

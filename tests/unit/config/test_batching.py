@@ -3,7 +3,9 @@ from google.protobuf import text_format
 from npuserve._proto import POOL
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import BatchingOptions, batching_options, settings_without_effect
+from npuserve.config.buckets import BucketOptions
 from npuserve.config.complete import complete_model_config
+from npuserve.config.scheduling import QueuePolicy, SchedulingOptions
 from npuserve.core.errors import ServeError
 from npuserve.core.signature import ModelSignature
 from support.signatures import bert, static
@@ -26,19 +28,35 @@ def test_every_setting_of_the_batcher_arrives() -> None:
         "default_queue_policy { max_queue_size: 7 } } instance_group { count: 2 }"
     )
     assert options(text) == BatchingOptions(
-        max_batch_size=4,
-        dynamic_batching=True,
-        preferred_batch_sizes=(2, 4),
-        max_queue_delay_us=500,
-        max_queue_size=7,
+        scheduling=SchedulingOptions(
+            max_batch_size=4,
+            dynamic_batching=True,
+            preferred_batch_sizes=(2, 4),
+            max_queue_delay_us=500,
+            default_policy=QueuePolicy(max_size=7),
+            variable_inputs=frozenset({"input_ids", "attention_mask"}),
+        ),
+        buckets=BucketOptions(is_on=True, mask="attention_mask"),
         devices=(0, 0),
         variable_output_axes=((1,), ()),
     )
 
 
+@pytest.mark.parametrize(("text", "weight"), [("2.5", 2.5), ("1000", 1000), ("0.001", 0.001)])
+def test_a_models_share_of_a_device_is_a_number(text: str, weight: float) -> None:
+    assert options(f'parameters {{ key: "device_weight" value {{ string_value: "{text}" }} }}').device_weight == weight
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1001", "nan", "much"])
+def test_a_share_of_a_device_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ServeError, match="model 'm': parameter 'device_weight' must be "):
+        options(f'parameters {{ key: "device_weight" value {{ string_value: "{text}" }} }}')
+
+
 def test_a_model_that_does_not_batch_shares_no_executions() -> None:
     found = options("dynamic_batching { }", static((2, 3)))
-    assert (found.max_batch_size, found.dynamic_batching, found.preferred_batch_sizes) == (0, False, ())
+    assert found.scheduling == SchedulingOptions()
+    assert not found.buckets.is_on
     assert found.variable_output_axes == ((),)
 
 
@@ -49,7 +67,7 @@ def test_without_a_scheduler_every_request_is_an_execution() -> None:
         input { name: "attention_mask" data_type: TYPE_INT64 dims: -1 }
         output { name: "logits" data_type: TYPE_FP32 dims: 2 }
     """
-    assert not options(text).dynamic_batching
+    assert not options(text).scheduling.dynamic_batching
 
 
 def test_an_axis_that_only_the_config_calls_variable_is_variable() -> None:
@@ -116,32 +134,32 @@ def test_a_model_without_any_device_is_refused() -> None:
 
 def test_settings_that_change_nothing_are_named() -> None:
     text = (
-        "dynamic_batching { preserve_ordering: true } "
-        'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }'
+        'instance_group { host_policy: "near" } '
+        'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } } '
+        'parameters { key: "bucket_mask" value { string_value: "attention_mask" } }'
     )
-    assert settings_without_effect(completed(text, bert())) == (
-        "dynamic_batching.preserve_ordering",
+    assert settings_without_effect(completed(text, bert()), has_buckets=False) == (
+        "instance_group.host_policy",
         "optimization.execution_accelerators",
+        "bucket_mask",
     )
-    assert settings_without_effect(completed("", bert())) == ()
+    assert "bucket_mask" not in settings_without_effect(completed(text, bert()), has_buckets=True)
+    assert settings_without_effect(completed("", bert()), has_buckets=False) == ()
 
 
 @pytest.mark.parametrize(
-    ("backend", "without_effect"),
+    ("batching", "without_effect"),
     [
-        ("ascend", ("dynamic_batching.priority_levels", "default_timeout_microseconds")),
-        ("identity", ("dynamic_batching.priority_levels", "default_timeout_microseconds")),
-        ("onnxruntime", ()),
-        ("python", ()),
+        (
+            "default_priority_level: 1 priority_queue_policy { key: 1 value { max_queue_size: 5 } }",
+            ("dynamic_batching.default_priority_level", "dynamic_batching.priority_queue_policy"),
+        ),
+        ("default_queue_policy { allow_timeout_override: true }", ("allow_timeout_override",)),
+        ("default_queue_policy { allow_timeout_override: true default_timeout_microseconds: 9 }", ()),
+        ("priority_levels: 2 default_priority_level: 2 priority_queue_policy { key: 1 value { } }", ()),
+        ("preserve_ordering: true", ()),
     ],
 )
-def test_priorities_and_timeouts_have_no_effect_in_the_native_queue_alone(
-    backend: str, without_effect: tuple[str, ...]
-) -> None:
-    config = ModelConfig()
-    text = (
-        "max_batch_size: 4 dynamic_batching { priority_levels: 2 default_priority_level: 1 "
-        "default_queue_policy { default_timeout_microseconds: 5 } }"
-    )
-    text_format.Parse(f'name: "m" backend: "{backend}" {text}', config, descriptor_pool=POOL)
-    assert settings_without_effect(config) == without_effect
+def test_policies_that_nothing_can_reach_are_named(batching: str, without_effect: tuple[str, ...]) -> None:
+    config = completed(f"dynamic_batching {{ {batching} }}", bert())
+    assert settings_without_effect(config, has_buckets=False) == without_effect

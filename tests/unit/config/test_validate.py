@@ -46,6 +46,11 @@ def parse(text: str) -> ModelConfig:
             "Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for m",
         ),
         (
+            "dynamic_batching { preserve_ordering: true priority_levels: 1 default_priority_level: 1 "
+            "priority_queue_policy { key: 1 value { timeout_action: DELAY } } }",
+            "Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for m",
+        ),
+        (
             "sequence_batching { } response_cache { enable: true }",
             "Response Cache does not currently support model m with sequence batching scheduler. "
             "Please disable the response cache.",
@@ -58,6 +63,31 @@ def parse(text: str) -> ModelConfig:
     ],
 )
 def test_scheduling_rules_are_refused_in_tritons_words(text: str, message: str) -> None:
+    with pytest.raises(ServeError) as caught:
+        validate_model_config(parse(text))
+    assert (caught.value.status, caught.value.message) == (StatusCode.INVALID_ARGUMENT, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "dynamic_batching { priority_levels: 1025 default_priority_level: 1 }",
+            "priority levels must be at most 1024 for m, got 1025",
+        ),
+        (
+            "dynamic_batching { max_queue_delay_microseconds: 18446744073709551615 }",
+            "dynamic batching max_queue_delay_microseconds must be at most 1099511627776 for m, "
+            "got 18446744073709551615",
+        ),
+        (
+            "dynamic_batching { priority_levels: 1 default_priority_level: 1 "
+            "priority_queue_policy { key: 1 value { default_timeout_microseconds: 1099511627777 } } }",
+            "dynamic batching default_timeout_microseconds must be at most 1099511627776 for m, got 1099511627777",
+        ),
+    ],
+)
+def test_scheduling_has_bounds(text: str, message: str) -> None:
     with pytest.raises(ServeError) as caught:
         validate_model_config(parse(text))
     assert (caught.value.status, caught.value.message) == (StatusCode.INVALID_ARGUMENT, message)

@@ -3,8 +3,7 @@
 import asyncio
 
 import pytest
-from npuserve._proto.model_config_pb2 import ModelConfig
-from npuserve.config.scheduling import QueuePolicy, SchedulingOptions, scheduling_options
+from npuserve.config.scheduling import QueuePolicy, SchedulingOptions
 from npuserve.core.errors import ServeError
 from npuserve.core.execution import ExecuteResult
 from npuserve.core.status import StatusCode
@@ -261,11 +260,45 @@ async def test_urgent_requests_go_first_and_others_take_the_default_level() -> N
     await scene.ask(1, name="running")
     await scene.ask(1, name="last", priority=3)
     await scene.ask(1, name="default")
-    await scene.ask(1, name="out of range", priority=9)
+    await scene.ask(1, name="default by number", priority=0)
     await scene.ask(1, name="urgent", priority=1)
     await scene.end_all()
     order = [running.requests[0].id for running in scene.batches]
-    assert order == ["running", "urgent", "default", "out of range", "last"]
+    assert order == ["running", "urgent", "default", "default by number", "last"]
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+async def test_a_priority_beyond_the_models_levels_is_refused_and_counted_nowhere(levels: int) -> None:
+    scene = Scene(SchedulingOptions(levels=levels))
+    await scene.ask(1, priority=levels)
+    await scene.ask(1, priority=levels + 1)
+    error = await scene.error(1)
+    assert (error.status, error.message) == (
+        StatusCode.INVALID_ARGUMENT,
+        f"invalid value for 'priority', model 'M' has priority levels 1 to {levels} (0 is the default), "
+        f"got {levels + 1}",
+    )
+    await scene.end_all()
+    statistics = scene.executor.statistics()
+    assert (statistics.success.count, statistics.fail.count, statistics.failures.rejected) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("timeout_us", [0, -5])
+async def test_a_timeout_that_is_over_before_it_begins_is_refused_where_requests_may_bring_one(timeout_us: int) -> None:
+    scene = Scene(SchedulingOptions(default_policy=QueuePolicy(timeout_us=1000, allows_override=True)))
+    await scene.ask(1, timeout=timeout_us)
+    error = await scene.error()
+    assert (error.status, error.message) == (
+        StatusCode.INVALID_ARGUMENT,
+        f"invalid value for 'timeout', expected value > 0 for model 'M', got {timeout_us}",
+    )
+
+
+async def test_without_levels_and_override_priority_and_timeout_mean_nothing() -> None:
+    scene = Scene(SchedulingOptions(default_policy=QueuePolicy(timeout_us=1000)))
+    await scene.ask(1, priority=9, timeout=-1)
+    await scene.end_all()
+    assert (await scene.asked[0]).outputs == ()
 
 
 async def test_each_level_has_its_own_queue_size() -> None:
@@ -302,29 +335,3 @@ async def test_close_of_a_model_without_requests_returns() -> None:
     scene = Scene(dynamic(), instances=2)
     await scene.executor.close()
     assert all(instance.is_closed for instance in scene.instances)
-
-
-def test_options_are_what_the_config_says() -> None:
-    config = ModelConfig(name="M", max_batch_size=8)
-    config.input.add(name="A", dims=[-1])
-    config.input.add(name="B", dims=[3], optional=True)
-    config.input.add(name="C", dims=[-1], allow_ragged_batch=True)
-    batching = config.dynamic_batching
-    batching.preferred_batch_size[:] = [4, 8]
-    batching.max_queue_delay_microseconds = 7
-    batching.priority_levels = 2
-    batching.default_priority_level = 2
-    batching.default_queue_policy.max_queue_size = 5
-    batching.priority_queue_policy[1].default_timeout_microseconds = 9
-    assert scheduling_options(config) == SchedulingOptions(
-        max_batch_size=8,
-        dynamic_batching=True,
-        preferred_batch_sizes=(4, 8),
-        max_queue_delay_us=7,
-        levels=2,
-        default_level=2,
-        default_policy=QueuePolicy(max_size=5),
-        policies={1: QueuePolicy(timeout_us=9)},
-        variable_inputs=frozenset({"A"}),
-        optional_inputs=("B",),
-    )
