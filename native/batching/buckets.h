@@ -23,7 +23,7 @@ struct BucketGear {
 struct Bucket {
   std::vector<BucketGear> gears;  // by rows, ascending
   std::vector<size_t> holds;      // the buckets whose requests it can hold, widest first: itself leads
-  int64_t row_cost_ns = 0;        // of one row, in the gear that is cheapest a row
+  int64_t row_cost_ns = 0;        // of one row, in the gear that is cheapest a row of all that hold it
 };
 
 // Immutable after construction; any thread.
@@ -46,6 +46,12 @@ class BucketTable {
   std::optional<size_t> bucket_of(std::span<const int64_t> variable_sizes) const;
 
  private:
+  struct Axis {
+    size_t input;
+    size_t axis;
+  };
+
+  std::vector<Axis> axes_;  // the variable ones, but the batch
   std::vector<Bucket> buckets_;
   std::vector<std::vector<int64_t>> sizes_;  // of each bucket's variable axes
 };

@@ -1,6 +1,8 @@
 #include "batching/policy.h"
 
 #include <algorithm>
+#include <iterator>
+#include <ranges>
 
 namespace npuserve::batching {
 namespace {
@@ -39,8 +41,10 @@ struct Gathered {
   bool blocked = false;    // the next request cannot join: too many rows, or another row shape
 };
 
-Gathered gather(const Sizes& sizes, std::span<const Waiting> queue) {
+template <typename Queue>
+Gathered gather(const Sizes& sizes, const Queue& queue) {
   Gathered batch;
+  const Waiting& head = *std::begin(queue);
   for (const Waiting& request : queue) {
     const int64_t rows = batch.rows + request.rows;
     if (batch.requests > 0) {
@@ -48,7 +52,7 @@ Gathered gather(const Sizes& sizes, std::span<const Waiting> queue) {
         batch.best = batch.requests;
         batch.saturated = true;
       }
-      batch.blocked = rows > sizes.most() || request.row_shape != queue.front().row_shape;
+      batch.blocked = rows > sizes.most() || request.row_shape != head.row_shape;
       if (batch.blocked) break;
     }
     ++batch.requests;
@@ -65,17 +69,15 @@ bool is_settled(const Sizes& sizes, const Gathered& batch, int64_t max_queue_del
   return max_queue_delay_ns == 0 && batch.rows >= sizes.largest_preferred();
 }
 
-}  // namespace
-
-Plan decide(const PolicyOptions& options, const Snapshot& snapshot) {
-  if (snapshot.queue.empty()) return {};
+template <typename Queue>
+Plan decide_over(const PolicyOptions& options, const Snapshot& snapshot, const Queue& queue) {
   const bool busy = snapshot.executing > 0;
   if (busy && snapshot.idle_elsewhere) return {};
   if (!options.dynamic_batching) return {.take = 1, .wake_at_ns = {}};
 
-  const Waiting& head = snapshot.queue.front();
+  const Waiting& head = *std::begin(queue);
   const Sizes sizes(options, head);
-  const Gathered batch = gather(sizes, snapshot.queue);
+  const Gathered batch = gather(sizes, queue);
   const int64_t delay_ns = options.max_queue_delay_ns;
   if (busy && !snapshot.stopping && !is_settled(sizes, batch, delay_ns)) return {};
 
@@ -85,6 +87,19 @@ Plan decide(const PolicyOptions& options, const Snapshot& snapshot) {
   const bool send = batch.blocked || batch.rows >= sizes.largest_preferred() || late || delay_ns == 0;
   if (send) return {.take = batch.requests, .wake_at_ns = {}};
   return {.take = 0, .wake_at_ns = due_ns};
+}
+
+}  // namespace
+
+Plan decide(const PolicyOptions& options, const Snapshot& snapshot) {
+  if (snapshot.queue.empty()) return {};
+  return decide_over(options, snapshot, snapshot.queue);
+}
+
+Plan decide(const PolicyOptions& options, const Snapshot& snapshot, std::span<const Waiting* const> queue) {
+  if (queue.empty()) return {};
+  return decide_over(options, snapshot,
+                     std::views::transform(queue, [](const Waiting* each) -> const Waiting& { return *each; }));
 }
 
 bool queue_is_full(const PolicyOptions& options, size_t waiting) {

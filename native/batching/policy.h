@@ -48,6 +48,9 @@ struct Plan {
 // REQUIRES: the instance has a free slot.
 Plan decide(const PolicyOptions& options, const Snapshot& snapshot);
 
+// The same over `queue`, in place of the snapshot's own: for a queue that is not kept in one piece.
+Plan decide(const PolicyOptions& options, const Snapshot& snapshot, std::span<const Waiting* const> queue);
+
 // Whether a request that finds `waiting` others in the queue is refused.
 bool queue_is_full(const PolicyOptions& options, size_t waiting);
 

@@ -8,9 +8,10 @@
 //   - equal shapes: Triton's dynamic batcher (policy.h). Only requests of one row shape share a batch, in order.
 //   - buckets: requests of different lengths share a batch. An instance that can take one gets, of all pairs of a gear
 //     and requests that it holds, the one that wastes the least: the cost of running each request in the best gear for
-//     its length, summed, over the cost of the gear (costs.h). An idle instance never waits.
-//     A request may be overtaken by `max_overtaken` batches and for `max_queue_delay_ns`; from then on the next batch
-//     has it: nobody starves.
+//     its length, summed, over the cost of the gear (bucket_choice.h). An idle instance never waits. A request may be
+//     passed over by `max_overtaken` batches, and for `max_queue_delay_ns` if that is not 0; from then on every batch
+//     begins with the oldest request of its level, until that one has gone: nobody starves. A batch passes over a
+//     request if it is led by the request's level and all that it takes of the level is younger (overtaking.h).
 #pragma once
 
 #include <cstddef>
@@ -22,6 +23,7 @@
 
 #include "batching/buckets.h"
 #include "batching/policy.h"
+#include "batching/request_queue.h"
 
 namespace npuserve::batching {
 
@@ -55,9 +57,6 @@ struct Arrival {
   int64_t priority = 0;              // its level; 0, or one there is not: the default
   int64_t timeout_ns = 0;            // its own; 0: none
 };
-
-// A queued request, until it leaves the queue; then the number is given to another.
-using Ticket = uint32_t;
 
 enum class Verdict { kQueued, kQueueFull, kOverloaded, kStopping };
 
@@ -105,10 +104,13 @@ class SchedulerCore {
   // should. REQUIRES: a free slot, or the answer is no.
   Decision decide(size_t instance, int64_t now_ns) const;
 
-  // Takes the batch that decide() found. It executes, and has a slot, from here on.
+  // The instance that decide() speaks to: the only one to ask, or to wake. None without a free slot or a request.
+  std::optional<size_t> next_instance(int64_t now_ns) const;
+
+  // Takes the batch that decide() found; none if there is none any more. It executes, and has a slot, from here on.
   TakenBatch take(size_t instance, int64_t now_ns);
 
-  // The device is done with the instance's oldest batch; its slot is still in use. cost_ns: how long it took.
+  // The device is done with the instance's oldest batch; its slot is still in use. What it took is learned from.
   void ended(size_t instance, int64_t now_ns);
 
   // A slot of the instance may be filled again.

@@ -1,0 +1,114 @@
+#include "batching/bucket_choice.h"
+
+#include <algorithm>
+
+namespace npuserve::batching {
+namespace {
+
+// Efficiencies that differ by less count as equal.
+constexpr double kEqual = 0.95;
+
+// The rows of a line that go into `room`: its first requests, up to the one that does not fit. `without`: one that is
+// counted elsewhere.
+int64_t fitting_rows(const RequestQueue& queue, const Line& line, int64_t room, std::optional<Ticket> without) {
+  const int64_t left_out = without ? queue[*without].waiting.rows : 0;
+  if (line.rows - left_out <= room) return line.rows - left_out;
+  if (line.has_single_rows()) return room;
+  int64_t rows = 0;
+  for (Ticket at = line.first; at != kNoTicket && rows < room; at = queue[at].behind) {
+    if (at == without) continue;
+    if (rows + queue[at].waiting.rows > room) break;
+    rows += queue[at].waiting.rows;
+  }
+  return rows;
+}
+
+}  // namespace
+
+BucketChooser::BucketChooser(const BucketTable& table, int64_t max_rows) {
+  for (const Bucket& bucket : table.buckets()) {
+    UsableBucket& usable = buckets_.emplace_back();
+    usable.holds = bucket.holds;
+    for (const BucketGear& gear : bucket.gears) {
+      const int64_t rows = max_rows > 0 ? std::min(gear.rows, max_rows) : gear.rows;
+      usable.gears.push_back({.gear = gear.gear, .rows = rows, .cost_ns = gear.cost_ns});
+      const int64_t row_cost_ns = std::max<int64_t>(1, gear.cost_ns / rows);
+      if (usable.row_cost_ns == 0 || row_cost_ns <= usable.row_cost_ns) {
+        usable.row_cost_ns = row_cost_ns;
+        usable.best_rows = rows;
+      }
+      // What follows is larger than a batch may be, and costs no less.
+      if (rows < gear.rows) break;
+    }
+  }
+  for (size_t i = buckets_.size(); i-- > 0;) {
+    for (const size_t held : buckets_[i].holds) {
+      buckets_[held].row_cost_ns = std::min(buckets_[held].row_cost_ns, buckets_[i].row_cost_ns);
+    }
+  }
+}
+
+std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, size_t tier,
+                                                  std::optional<Ticket> leader) const {
+  const size_t oldest_line = queue[leader ? *leader : queue.oldest(tier)].line;
+  const int64_t leader_rows = leader ? queue[*leader].waiting.rows : 0;
+  std::optional<BucketChoice> best;
+  std::optional<BucketChoice> best_with_oldest;
+  const auto consider = [](std::optional<BucketChoice>& current, const BucketChoice& choice) {
+    const bool is_better = !current || choice.efficiency > current->efficiency ||
+                           (choice.efficiency == current->efficiency && choice.rows > current->rows);
+    if (is_better) current = choice;
+  };
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    const UsableBucket& bucket = buckets_[i];
+    if (leader && std::ranges::find(bucket.holds, oldest_line) == bucket.holds.end()) continue;
+    for (const UsableGear& gear : bucket.gears) {
+      if (leader_rows > gear.rows) continue;
+      BucketChoice choice{.bucket = i, .gear = gear, .rows = leader_rows, .leader = leader};
+      choice.useful_ns = leader_rows * buckets_[oldest_line].row_cost_ns;
+      bool has_oldest = leader.has_value();
+      bool has_all = true;
+      for (const size_t held : bucket.holds) {
+        const Line& line = queue.line(tier, held);
+        if (line.requests == 0) continue;
+        const std::optional<Ticket> counted = held == oldest_line ? leader : std::nullopt;
+        const int64_t rows = fitting_rows(queue, line, gear.rows - choice.rows, counted);
+        choice.rows += rows;
+        choice.useful_ns += rows * buckets_[held].row_cost_ns;
+        has_oldest |= held == oldest_line && rows > 0;
+        has_all &= rows + (counted ? leader_rows : 0) == line.rows;
+      }
+      if (choice.rows > 0) {
+        choice.efficiency = static_cast<double>(choice.useful_ns) / static_cast<double>(gear.cost_ns);
+        choice.is_final = choice.rows >= bucket.best_rows && choice.efficiency >= kEqual;
+        consider(best, choice);
+        if (has_oldest) consider(best_with_oldest, choice);
+      }
+      if (has_all) break;  // a larger gear costs more and has no more to do
+    }
+  }
+  if (best_with_oldest && best_with_oldest->efficiency >= kEqual * best->efficiency) return best_with_oldest;
+  return best;
+}
+
+void BucketChooser::take(RequestQueue& queue, size_t tier, const BucketChoice& choice,
+                         std::vector<Ticket>& taken) const {
+  int64_t room = choice.gear.rows;
+  const auto take_one = [&](Ticket ticket) {
+    room -= queue[ticket].waiting.rows;
+    taken.push_back(ticket);
+    queue.remove(ticket);
+  };
+  if (choice.leader) take_one(*choice.leader);
+  for (; tier < queue.tiers() && room > 0; tier = queue.next_tier(tier + 1)) {
+    for (const size_t held : buckets_[choice.bucket].holds) {
+      while (room > 0) {
+        const Ticket first = queue.line(tier, held).first;
+        if (first == kNoTicket || queue[first].waiting.rows > room) break;
+        take_one(first);
+      }
+    }
+  }
+}
+
+}  // namespace npuserve::batching

@@ -1,0 +1,59 @@
+// Which gear to run, and over which of the requests that wait in buckets.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "batching/buckets.h"
+#include "batching/request_queue.h"
+
+namespace npuserve::batching {
+
+// A gear, as far as one batch can use it.
+struct UsableGear {
+  size_t gear = 0;  // its number in the signature
+  int64_t rows = 0;
+  int64_t cost_ns = 0;
+};
+
+struct BucketChoice {
+  size_t bucket = 0;
+  UsableGear gear;
+  int64_t rows = 0;              // that the tier's requests fill
+  int64_t useful_ns = 0;         // what these would cost, each in the gear that suits it best
+  double efficiency = 0;         // useful_ns over the gear's cost
+  bool is_final = false;         // later requests could not make it better by more than what counts as equal
+  std::optional<Ticket> leader;  // the request that must be in it
+};
+
+// Immutable after construction. A line of the queue is a bucket.
+class BucketChooser {
+ public:
+  // max_rows: of a batch; 0: as many as a gear has.
+  BucketChooser(const BucketTable& table, int64_t max_rows);
+
+  size_t buckets() const { return buckets_.size(); }
+  int64_t row_cost_ns(size_t bucket) const { return buckets_[bucket].row_cost_ns; }
+
+  // The best batch for the requests of a tier, with the leader if there is one. None if no gear holds what leads.
+  // Time in buckets and gears, and in the rows of a gear where requests bring several; not in what is queued.
+  std::optional<BucketChoice> choose(const RequestQueue& queue, size_t tier, std::optional<Ticket> leader) const;
+
+  // Takes the requests of the choice out of the queue, and fills the rows that its gear has free with requests of later
+  // tiers. In the order of their rows: the leader, then the longest first.
+  void take(RequestQueue& queue, size_t tier, const BucketChoice& choice, std::vector<Ticket>& taken) const;
+
+ private:
+  struct UsableBucket {
+    std::vector<UsableGear> gears;
+    std::vector<size_t> holds;
+    int64_t row_cost_ns = 0;
+    int64_t best_rows = 0;  // of the gear that is cheapest a row
+  };
+
+  std::vector<UsableBucket> buckets_;
+};
+
+}  // namespace npuserve::batching
