@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from npuserve._proto.model_config_pb2 import ModelConfig, ModelInstanceGroup
-from npuserve.config.buckets import BucketOptions, bucket_options, settings_of_buckets
+from npuserve.config.buckets import BucketOptions, bucket_options, bucket_settings_without_effect
 from npuserve.config.contradiction import full_shape
 from npuserve.config.parameters import number, wrong
 from npuserve.config.scheduling import SchedulingOptions, scheduling_options
@@ -68,8 +68,11 @@ def _refuse_unsupported(config: ModelConfig) -> None:
             raise unsupported(config, f"optional input '{tensor.name}'")
 
 
-def settings_without_effect(config: ModelConfig, *, has_buckets: bool) -> tuple[str, ...]:
-    """Name what the config sets and the server accepts but does not act on; none of it changes an answer."""
+def settings_without_effect(config: ModelConfig, signature: ModelSignature) -> tuple[str, ...]:
+    """Name what the config sets and the server accepts but does not act on; none of it changes an answer.
+
+    Raises ServeError: INVALID_ARGUMENT for parameters of buckets that are wrong.
+    """
     batching, optimization = config.dynamic_batching, config.optimization
     policies = (batching.default_queue_policy, *batching.priority_queue_policy.values())
     has_levels = batching.priority_levels > 0
@@ -86,8 +89,10 @@ def settings_without_effect(config: ModelConfig, *, has_buckets: bool) -> tuple[
         "cc_model_filenames": bool(config.cc_model_filenames),
         "model_repository_agents": config.HasField("model_repository_agents"),
     }
-    without_buckets = [] if has_buckets else settings_of_buckets(config)
-    return (*(setting for setting, is_given in given.items() if is_given), *without_buckets)
+    return (
+        *(setting for setting, is_given in given.items() if is_given),
+        *bucket_settings_without_effect(config, signature),
+    )
 
 
 def _device_weight(config: ModelConfig) -> float:

@@ -27,11 +27,12 @@ _LARGEST_FLOATS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketOptions:
-    """How requests of different lengths share a batch.
+    """How requests are padded, and whether those of different lengths share a batch.
 
-    mask: the input that is 0 beyond a request's length; "" if there is none. padding: by input, what fills it there
-    where that is not 0. detects_padding: whether trailing positions whose mask is 0 are cut before a batch is made.
-    max_overtaken: how many batches with later requests may be made before a request's own.
+    is_on: whether they do; the rest holds in any case. mask: the input that is 0 beyond a request's length; "" if there
+    is none. padding: by input, what fills it there where that is not 0. detects_padding: whether trailing positions
+    whose mask is 0 are cut before a batch is made. max_overtaken: how many batches with later requests may be made
+    before a request's own.
     """
 
     is_on: bool = False
@@ -49,8 +50,9 @@ def bucket_options(config: ModelConfig, signature: ModelSignature) -> BucketOpti
     wanted = choice(config, _BUCKETS, ("auto", "on", "off"), default="auto")
     varying = {spec.name: spec for spec in signature.inputs if -1 in spec.shape[1:]}
     mask = _mask(config, signature, varying)
+    gains = _is_bert(signature, mask) and _gains(config, signature)
     options = BucketOptions(
-        is_on=wanted != "off",
+        is_on=wanted == "on" or (wanted == "auto" and gains),
         mask=mask,
         padding=_padding(config, signature, varying, mask),
         detects_padding=is_on(config, _DETECT, default=False),
@@ -62,16 +64,18 @@ def bucket_options(config: ModelConfig, signature: ModelSignature) -> BucketOpti
         )
     if wanted == "on":
         _require_lengths(config, signature, varying)
-    is_right = wanted == "on" or (wanted == "auto" and _is_bert(signature, mask) and _gains(config, signature))
-    return options if is_right else BucketOptions()
+    return options
 
 
-def settings_of_buckets(config: ModelConfig) -> list[str]:
-    """Return which keys the config has that matter to buckets alone."""
+def bucket_settings_without_effect(config: ModelConfig, signature: ModelSignature) -> list[str]:
+    """Return the keys of a valid config that change nothing, as the model has no buckets, or nothing to pad."""
+    if bucket_options(config, signature).is_on:
+        return []
+    keys = {_OVERTAKEN} if signature.gears else {_MASK, _DETECT, _OVERTAKEN}
     return [
         key
         for key in sorted(config.parameters)
-        if key in (_MASK, _DETECT, _OVERTAKEN) or key.startswith(BUCKET_PADDING)
+        if key in keys or (key.startswith(BUCKET_PADDING) and not signature.gears)
     ]
 
 

@@ -57,6 +57,17 @@ def histogram(labels: Labels, bounds: Sequence[float], counts: Sequence[int], to
     return samples
 
 
+def histogram_of(labels: Labels, bounds: Sequence[float], values: Sequence[tuple[float, int]]) -> list[Sample]:
+    """Return the histogram of values, each with how often it was observed.
+
+    bounds: of the buckets, ascending, without infinity.
+    """
+    counts = [0] * (len(bounds) + 1)
+    for value, count in values:
+        counts[sum(bound < value for bound in bounds)] += count
+    return histogram(labels, bounds, counts, sum(value * count for value, count in values))
+
+
 def _line(name: str, sample: Sample) -> str:
     pairs = [*sorted(sample.labels.items()), *((sample.last,) if sample.last else ())]
     labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in pairs)

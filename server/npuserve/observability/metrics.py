@@ -1,49 +1,20 @@
-"""The metrics of the models: Triton's names, labels and units, and ours for what batching wastes."""
+"""The metrics of the models that Triton has too: its names, labels and units."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from npuserve.observability.batches import batch_families
 from npuserve.observability.exposition import Family, Sample, histogram
-from npuserve.observability.latencies import FirstResponses, Summary
+from npuserve.observability.latencies import Summary
+from npuserve.observability.snapshot import ModelSnapshot, Value, per_model
 from npuserve.observability.statistics import Duration, ModelStatistics
-
-_BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-_WASTE_BOUNDS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
+from npuserve.observability.work import work_families
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSnapshot:
-    """What is known of a ready model version at one instant.
-
-    tags: the config's `metric_tags`. has_cache: whether the model asks for the response cache. gear_rows: the batch
-    sizes that are compiled, ascending; empty if batches are not padded.
-    summaries, first_responses: None where they are not kept.
-    """
-
-    model: str
-    version: str
-    statistics: ModelStatistics
-    tags: Mapping[str, str] = field(default_factory=dict)
-    has_cache: bool = False
-    load_seconds: float = 0.0
-    gear_rows: tuple[int, ...] = ()
-    summaries: Mapping[str, Summary] | None = None
-    first_responses: FirstResponses | None = None
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The labels of all its samples."""
-        return {"model": self.model, "version": self.version} | {f"_{key}": text for key, text in self.tags.items()}
-
-
-_Value = Callable[[ModelSnapshot], float]
-
-
-def _us(duration: Callable[[ModelStatistics], Duration]) -> _Value:
+def _us(duration: Callable[[ModelStatistics], Duration]) -> Value:
     return lambda model: duration(model.statistics).ns // 1000
 
 
-_COUNTS: tuple[tuple[str, str, _Value], ...] = (
+_COUNTS: tuple[tuple[str, str, Value], ...] = (
     (
         "nv_inference_count",
         "Number of inferences performed (does not include cached requests)",
@@ -55,7 +26,7 @@ _COUNTS: tuple[tuple[str, str, _Value], ...] = (
         lambda model: model.statistics.execution_count,
     ),
 )
-_DURATIONS: tuple[tuple[str, str, _Value], ...] = (
+_DURATIONS: tuple[tuple[str, str, Value], ...] = (
     (
         "nv_inference_request_duration_us",
         "Cumulative inference request duration in microseconds (includes cached requests)",
@@ -82,7 +53,7 @@ _DURATIONS: tuple[tuple[str, str, _Value], ...] = (
         _us(lambda counters: counters.compute_output),
     ),
 )
-_CACHE: tuple[tuple[str, str, _Value], ...] = (
+_CACHE: tuple[tuple[str, str, Value], ...] = (
     (
         "nv_cache_num_hits_per_model",
         "Number of cache hits per model",
@@ -128,14 +99,15 @@ def model_families(
         *(_counters(_DURATIONS, models) if durations else ()),
         *_counters(_CACHE, cached),
         *_gauges(models),
-        *_batches(models),
+        *batch_families(models),
+        *work_families(models),
         *_first_responses(models),
         *_summaries(models, quantiles),
     ]
 
 
 def _successes(models: Sequence[ModelSnapshot]) -> Family:
-    return _family(
+    return per_model(
         "nv_inference_request_success",
         "counter",
         "Number of successful inference requests, all batch sizes",
@@ -162,24 +134,20 @@ def _failures(models: Sequence[ModelSnapshot]) -> Family:
     )
 
 
-def _family(name: str, kind: str, text: str, models: Sequence[ModelSnapshot], value: _Value) -> Family:
-    return Family(name=name, kind=kind, help=text, samples=[Sample(model.labels, value(model)) for model in models])
-
-
-def _counters(table: Sequence[tuple[str, str, _Value]], models: Sequence[ModelSnapshot]) -> list[Family]:
-    return [_family(name, "counter", text, models, value) for name, text, value in table]
+def _counters(table: Sequence[tuple[str, str, Value]], models: Sequence[ModelSnapshot]) -> list[Family]:
+    return [per_model(name, "counter", text, models, value) for name, text, value in table]
 
 
 def _gauges(models: Sequence[ModelSnapshot]) -> list[Family]:
     return [
-        _family(
+        per_model(
             "nv_inference_pending_request_count",
             "gauge",
             "Instantaneous number of pending requests awaiting execution per-model.",
             models,
             lambda model: model.statistics.pending,
         ),
-        _family(
+        per_model(
             "nv_model_load_duration_secs",
             "gauge",
             "Model load time in seconds",
@@ -187,66 +155,6 @@ def _gauges(models: Sequence[ModelSnapshot]) -> list[Family]:
             lambda model: model.load_seconds,
         ),
     ]
-
-
-def _batches(models: Sequence[ModelSnapshot]) -> list[Family]:
-    """Return how full batches were: their sizes, and how much of what ran was padding."""
-    return [
-        Family(
-            name="npu_batch_size",
-            kind="histogram",
-            help="Rows of requests in an execution",
-            samples=[sample for model in models for sample in _batch_sizes(model)],
-        ),
-        Family(
-            name="npu_padding_waste_ratio",
-            kind="histogram",
-            help="Share of padding in the batch dimension of an execution",
-            samples=[sample for model in models if model.gear_rows for sample in _waste(model)],
-        ),
-        _family(
-            "npu_padded_rows",
-            "counter",
-            "Number of rows executed beyond those of requests",
-            models,
-            lambda model: model.statistics.padded_rows,
-        ),
-        _family(
-            "npu_slot_occupancy_ratio",
-            "gauge",
-            "Share of the executed rows that were requests' own, since the model was loaded",
-            models,
-            _occupancy,
-        ),
-    ]
-
-
-def _occupancy(model: ModelSnapshot) -> float:
-    own = model.statistics.inference_count
-    executed = own + model.statistics.padded_rows
-    return own / executed if executed else 0.0
-
-
-def _batch_sizes(model: ModelSnapshot) -> list[Sample]:
-    sizes = [(float(batch.batch_size), batch.compute_infer.count) for batch in model.statistics.batches]
-    return _histogram(model.labels, _BATCH_BOUNDS, sizes)
-
-
-def _waste(model: ModelSnapshot) -> list[Sample]:
-    """Return a histogram of the padding in each execution, which ran in the least gear that held its rows."""
-    found = []
-    for batch in model.statistics.batches:
-        gear = next((rows for rows in model.gear_rows if rows >= batch.batch_size), batch.batch_size)
-        found.append(((gear - batch.batch_size) / gear if gear else 0.0, batch.compute_infer.count))
-    return _histogram(model.labels, _WASTE_BOUNDS, found)
-
-
-def _histogram(labels: Mapping[str, str], bounds: Sequence[float], values: Sequence[tuple[float, int]]) -> list[Sample]:
-    """Return the histogram of values, each with how often it was observed."""
-    counts = [0] * (len(bounds) + 1)
-    for value, count in values:
-        counts[sum(bound < value for bound in bounds)] += count
-    return histogram(labels, bounds, counts, sum(value * count for value, count in values))
 
 
 def _first_responses(models: Sequence[ModelSnapshot]) -> list[Family]:

@@ -1,5 +1,6 @@
 """Counters of one model version, with Triton's meanings (statistics extension)."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -77,7 +78,10 @@ class ModelStatistics:
     the epoch, 0 if never. In the request durations each request is charged its whole batch's compute time.
     `success` includes cache hits. `pending` requests are accepted and not taken by an instance.
     `padded_rows` were executed beyond the requests' own (`inference_count` has those). `shed` requests were refused
-    because they would have waited too long; they are not in `fail`.
+    because they would have waited too long; they are among the rejected and not in `fail`.
+    `lengths`: of the answered rows, their own lengths (the first variable dimension), each with how many; ascending.
+    `predicted_wait_ns`: how long a request that came now would wait. `queue_delay_ns`: how long a batch is held for
+    more at present.
     """
 
     last_inference_ms: int = 0
@@ -98,6 +102,9 @@ class ModelStatistics:
     padded_rows: int = 0
     shed: int = 0
     gears: tuple[GearStatistics, ...] = ()
+    lengths: tuple[tuple[int, int], ...] = ()
+    predicted_wait_ns: int = 0
+    queue_delay_ns: int = 0
 
 
 def merged(parts: Sequence[ModelStatistics]) -> ModelStatistics:
@@ -127,6 +134,11 @@ def merged(parts: Sequence[ModelStatistics]) -> ModelStatistics:
         ),
         pending=sum(part.pending for part in parts),
         padded_rows=sum(part.padded_rows for part in parts),
+        shed=sum(part.shed for part in parts),
+        gears=_merged_gears([gear for part in parts for gear in part.gears]),
+        lengths=_merged_lengths([length for part in parts for length in part.lengths]),
+        predicted_wait_ns=max((part.predicted_wait_ns for part in parts), default=0),
+        queue_delay_ns=max((part.queue_delay_ns for part in parts), default=0),
     )
 
 
@@ -145,6 +157,32 @@ def _merged_batches(batches: Sequence[BatchStatistics]) -> tuple[BatchStatistics
         )
         for size in sorted({batch.batch_size for batch in batches})
     )
+
+
+def _merged_gears(gears: Sequence[GearStatistics]) -> tuple[GearStatistics, ...]:
+    """Return the counts of each gear, in the order of the first part; its cost is the highest that was measured."""
+    names = dict.fromkeys(gear.gear for gear in gears)
+    return tuple(_merged_gear(name, [gear for gear in gears if gear.gear == name]) for name in names)
+
+
+def _merged_gear(name: str, parts: Sequence[GearStatistics]) -> GearStatistics:
+    return GearStatistics(
+        gear=name,
+        executions=sum(part.executions for part in parts),
+        useful=sum(part.useful for part in parts),
+        padding=sum(part.padding for part in parts),
+        cancelled=sum(part.cancelled for part in parts),
+        expired=sum(part.expired for part in parts),
+        empty=sum(part.empty for part in parts),
+        cost_ns=max(part.cost_ns for part in parts),
+    )
+
+
+def _merged_lengths(lengths: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    rows: Counter[int] = Counter()
+    for length, count in lengths:
+        rows[length] += count
+    return tuple(sorted(rows.items()))
 
 
 def _merged_responses(responses: Sequence[ResponseStatistics]) -> ResponseStatistics:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import settings_without_effect
-from npuserve.config.buckets import bucket_options
 from npuserve.config.complete import DEFAULT_MAX_BATCH_SIZE, complete_model_config
 from npuserve.config.contradiction import check_against_signature
 from npuserve.config.model_config import parse_model_config_json, read_model_config
@@ -159,7 +158,7 @@ class ModelLoader:
             _log.warning("model '%s': answers are not cached, as the server has no cache (--cache-config)", config.name)
         for given, meant in misspelt_parameters(complete):
             _log.warning("model '%s': nothing reads parameter '%s': is '%s' meant?", config.name, given, meant)
-        if ignored := settings_without_effect(complete, has_buckets=bucket_options(complete, signature).is_on):
+        if ignored := settings_without_effect(complete, signature):
             _log.warning("model '%s': accepted, but without effect: %s", config.name, ", ".join(ignored))
         return complete
 

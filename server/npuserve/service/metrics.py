@@ -19,7 +19,8 @@ from npuserve.observability.machine import (
     pinned_families,
     process_families,
 )
-from npuserve.observability.metrics import ModelSnapshot, model_families
+from npuserve.observability.metrics import model_families
+from npuserve.observability.snapshot import ModelSnapshot
 from npuserve.repository.loading import LoadedModel
 from npuserve.repository.registry import ModelRegistry
 from npuserve.service.rest.answers import refusal

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from google.protobuf import text_format
 from npuserve._proto import POOL
@@ -136,15 +138,28 @@ def test_settings_that_change_nothing_are_named() -> None:
     text = (
         'instance_group { host_policy: "near" } '
         'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } } '
-        'parameters { key: "bucket_mask" value { string_value: "attention_mask" } }'
+        'parameters { key: "buckets" value { string_value: "off" } } '
+        'parameters { key: "bucket_mask" value { string_value: "attention_mask" } } '
+        'parameters { key: "bucket_max_overtaken" value { string_value: "2" } }'
     )
-    assert settings_without_effect(completed(text, bert()), has_buckets=False) == (
+    assert settings_without_effect(completed(text, bert()), bert()) == (
         "instance_group.host_policy",
         "optimization.execution_accelerators",
-        "bucket_mask",
+        "bucket_max_overtaken",
     )
-    assert "bucket_mask" not in settings_without_effect(completed(text, bert()), has_buckets=True)
-    assert settings_without_effect(completed("", bert()), has_buckets=False) == ()
+    assert settings_without_effect(completed("", bert()), bert()) == ()
+
+
+def test_nothing_of_buckets_has_an_effect_on_a_model_without_gears() -> None:
+    without_gears = replace(bert(), gears=())
+    keys = ("bucket_detect_padding", "bucket_mask", "bucket_max_overtaken", "bucket_padding.input_ids")
+    config = completed("", without_gears)
+    for key, text in zip(keys, ("on", "attention_mask", "2", "0"), strict=True):
+        config.parameters[key].string_value = text
+    assert settings_without_effect(config, without_gears) == keys
+    config.parameters["bucket_mask"].string_value = "mask"
+    with pytest.raises(ServeError, match="'bucket_mask' must name an input of the model"):
+        settings_without_effect(config, without_gears)
 
 
 @pytest.mark.parametrize(
@@ -162,4 +177,4 @@ def test_settings_that_change_nothing_are_named() -> None:
 )
 def test_policies_that_nothing_can_reach_are_named(batching: str, without_effect: tuple[str, ...]) -> None:
     config = completed(f"dynamic_batching {{ {batching} }}", bert())
-    assert settings_without_effect(config, has_buckets=False) == without_effect
+    assert settings_without_effect(config, bert()) == without_effect

@@ -73,9 +73,9 @@ def test_nothing_else_does(signature: ModelSignature, text: str) -> None:
     assert not options(signature, text).is_on
 
 
-def test_off_is_off() -> None:
-    assert options(bert(), buckets="off") == BucketOptions()
-    assert not options(bert(), buckets="off", bucket_mask="attention_mask").is_on
+def test_off_is_off_but_requests_are_padded_as_the_config_says() -> None:
+    found = options(bert(), buckets="off", bucket_detect_padding="on", **{"bucket_padding.input_ids": "7"})
+    assert found == BucketOptions(mask="attention_mask", detects_padding=True, padding={"input_ids": 7})
 
 
 def test_any_model_with_a_length_that_varies_may_switch_them_on() -> None:

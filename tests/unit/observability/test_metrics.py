@@ -12,7 +12,8 @@ from npuserve.observability.machine import (
     pinned_families,
     process_families,
 )
-from npuserve.observability.metrics import ModelSnapshot, model_families
+from npuserve.observability.metrics import model_families
+from npuserve.observability.snapshot import ModelSnapshot
 from npuserve.observability.statistics import BatchStatistics, Duration, Failures, ModelStatistics
 from support.finished import FINISHED
 from support.prometheus import Metric, parse_metrics
