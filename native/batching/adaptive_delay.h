@@ -9,6 +9,7 @@
 // arrive, and none at all if no second request is expected within it: when traffic is thin, waiting gains nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace npuserve::batching {
@@ -22,8 +23,11 @@ class AdaptiveDelay {
   void arrived(int64_t rows, int64_t now_ns);
   void answered(int64_t latency_ns, int64_t now_ns);
 
-  // The delay to use.
+  // How long to wait for requests to share a batch with.
   int64_t delay_ns() const;
+
+  // How long a request may be left waiting for the sake of others; never 0.
+  int64_t allowance_ns() const { return std::max<int64_t>(1, static_cast<int64_t>(allowed_ns_)); }
 
  private:
   const double target_ns_;

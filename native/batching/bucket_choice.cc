@@ -45,13 +45,42 @@ BucketChooser::BucketChooser(const BucketTable& table, int64_t max_rows) {
     for (const size_t held : buckets_[i].holds) {
       buckets_[held].row_cost_ns = std::min(buckets_[held].row_cost_ns, buckets_[i].row_cost_ns);
     }
+    for (UsableGear& gear : buckets_[i].gears) {
+      gear.best_efficiency =
+          static_cast<double>(gear.rows * buckets_[i].row_cost_ns) / static_cast<double>(gear.cost_ns);
+    }
   }
+}
+
+BucketChoice BucketChooser::fill(const RequestQueue& queue, size_t tier, size_t bucket, const UsableGear& gear,
+                                 std::optional<Ticket> leader, size_t oldest_line) const {
+  BucketChoice choice;
+  choice.bucket = bucket;
+  choice.gear = gear;
+  choice.leader = leader;
+  choice.has_oldest = leader.has_value();
+  choice.has_all = true;
+  choice.rows = leader ? queue[*leader].waiting.rows : 0;
+  choice.useful_ns = choice.rows * buckets_[oldest_line].row_cost_ns;
+  for (const size_t held : buckets_[bucket].holds) {
+    const Line& line = queue.line(tier, held);
+    if (line.requests == 0) continue;
+    const std::optional<Ticket> counted = held == oldest_line ? leader : std::nullopt;
+    const int64_t left_out = counted ? queue[*counted].waiting.rows : 0;
+    const int64_t rows = fitting_rows(queue, line, gear.rows - choice.rows, counted);
+    choice.rows += rows;
+    choice.useful_ns += rows * buckets_[held].row_cost_ns;
+    choice.has_oldest |= held == oldest_line && rows > 0;
+    choice.has_all &= rows + left_out == line.rows;
+  }
+  choice.efficiency = static_cast<double>(choice.useful_ns) / static_cast<double>(gear.cost_ns);
+  choice.is_final = choice.rows >= buckets_[bucket].best_rows && choice.efficiency >= kEqual;
+  return choice;
 }
 
 std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, size_t tier,
                                                   std::optional<Ticket> leader) const {
   const size_t oldest_line = queue[leader ? *leader : queue.oldest(tier)].line;
-  const int64_t leader_rows = leader ? queue[*leader].waiting.rows : 0;
   std::optional<BucketChoice> best;
   std::optional<BucketChoice> best_with_oldest;
   const auto consider = [](std::optional<BucketChoice>& current, const BucketChoice& choice) {
@@ -63,28 +92,14 @@ std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, siz
     const UsableBucket& bucket = buckets_[i];
     if (leader && std::ranges::find(bucket.holds, oldest_line) == bucket.holds.end()) continue;
     for (const UsableGear& gear : bucket.gears) {
-      if (leader_rows > gear.rows) continue;
-      BucketChoice choice{.bucket = i, .gear = gear, .rows = leader_rows, .leader = leader};
-      choice.useful_ns = leader_rows * buckets_[oldest_line].row_cost_ns;
-      bool has_oldest = leader.has_value();
-      bool has_all = true;
-      for (const size_t held : bucket.holds) {
-        const Line& line = queue.line(tier, held);
-        if (line.requests == 0) continue;
-        const std::optional<Ticket> counted = held == oldest_line ? leader : std::nullopt;
-        const int64_t rows = fitting_rows(queue, line, gear.rows - choice.rows, counted);
-        choice.rows += rows;
-        choice.useful_ns += rows * buckets_[held].row_cost_ns;
-        has_oldest |= held == oldest_line && rows > 0;
-        has_all &= rows + (counted ? leader_rows : 0) == line.rows;
-      }
+      if (leader && queue[*leader].waiting.rows > gear.rows) continue;
+      if (best && gear.best_efficiency < kEqual * best->efficiency) continue;
+      const BucketChoice choice = fill(queue, tier, i, gear, leader, oldest_line);
       if (choice.rows > 0) {
-        choice.efficiency = static_cast<double>(choice.useful_ns) / static_cast<double>(gear.cost_ns);
-        choice.is_final = choice.rows >= bucket.best_rows && choice.efficiency >= kEqual;
         consider(best, choice);
-        if (has_oldest) consider(best_with_oldest, choice);
+        if (choice.has_oldest) consider(best_with_oldest, choice);
       }
-      if (has_all) break;  // a larger gear costs more and has no more to do
+      if (choice.has_all) break;  // a larger gear costs more and has no more to do
     }
   }
   if (best_with_oldest && best_with_oldest->efficiency >= kEqual * best->efficiency) return best_with_oldest;

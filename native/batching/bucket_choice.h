@@ -16,6 +16,7 @@ struct UsableGear {
   size_t gear = 0;  // its number in the signature
   int64_t rows = 0;
   int64_t cost_ns = 0;
+  double best_efficiency = 0;  // with nothing but rows of its own bucket
 };
 
 struct BucketChoice {
@@ -24,6 +25,8 @@ struct BucketChoice {
   int64_t rows = 0;              // that the tier's requests fill
   int64_t useful_ns = 0;         // what these would cost, each in the gear that suits it best
   double efficiency = 0;         // useful_ns over the gear's cost
+  bool has_oldest = false;       // the tier's oldest request is in it
+  bool has_all = false;          // every request of the tier is in it that the gear's bucket holds
   bool is_final = false;         // later requests could not make it better by more than what counts as equal
   std::optional<Ticket> leader;  // the request that must be in it
 };
@@ -52,6 +55,9 @@ class BucketChooser {
     int64_t row_cost_ns = 0;
     int64_t best_rows = 0;  // of the gear that is cheapest a row
   };
+
+  BucketChoice fill(const RequestQueue& queue, size_t tier, size_t bucket, const UsableGear& gear,
+                    std::optional<Ticket> leader, size_t oldest_line) const;
 
   std::vector<UsableBucket> buckets_;
 };

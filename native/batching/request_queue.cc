@@ -73,7 +73,7 @@ void RequestQueue::link(Ticket ticket, size_t tier) {
   ++line.requests;
   if (tier_sizes_[tier]++ == 0) holding_[tier / kBits] |= uint64_t{1} << (tier % kBits);
   ++size_;
-  rows_ += request.waiting.rows;
+  ++changes_;
 }
 
 void RequestQueue::unlink(Ticket ticket) {
@@ -86,7 +86,7 @@ void RequestQueue::unlink(Ticket ticket) {
   --line.requests;
   if (--tier_sizes_[tier] == 0) holding_[tier / kBits] &= ~(uint64_t{1} << (tier % kBits));
   --size_;
-  rows_ -= request.waiting.rows;
+  ++changes_;
 }
 
 }  // namespace npuserve::batching

@@ -65,7 +65,9 @@ class RequestQueue {
   size_t lines() const { return lines_per_tier_; }
   size_t size(size_t tier) const { return tier_sizes_[tier]; }
   size_t size() const { return size_; }
-  int64_t rows() const { return rows_; }
+
+  // Grows with every change.
+  uint64_t changes() const { return changes_; }
 
  private:
   void link(Ticket ticket, size_t tier);
@@ -78,8 +80,8 @@ class RequestQueue {
   std::vector<QueuedRequest> requests_;
   std::vector<Ticket> free_;
   uint64_t next_sequence_ = 0;
+  uint64_t changes_ = 0;
   size_t size_ = 0;
-  int64_t rows_ = 0;
 };
 
 }  // namespace npuserve::batching

@@ -32,13 +32,16 @@ struct SchedulerCore::State {
         costs(by_buckets) {
     if (options.target_p99_ns > 0) {
       delay.emplace(options.target_p99_ns, options.batching.max_queue_delay_ns, options.batching.max_batch_size);
-      options.batching.max_queue_delay_ns = delay->delay_ns();
+      adapt();
     }
     // A batch has a row of each request at least; the one behind it says whether it could have grown.
     leading.resize(options.batching.dynamic_batching
                        ? static_cast<size_t>(std::max<int64_t>(1, options.batching.max_batch_size)) + 1
                        : 1);
   }
+
+  // With buckets nothing waits for others to come: the delay bounds how long those that are there may go first.
+  void adapt() { options.batching.max_queue_delay_ns = by_buckets ? delay->allowance_ns() : delay->delay_ns(); }
 
   const QueuePolicy& policy_of(int64_t level) const {
     const auto own = options.policies.find(level);
@@ -91,8 +94,13 @@ struct SchedulerCore::State {
   Plan plan(size_t instance, int64_t now_ns) const {
     const Snapshot snapshot{
         .now_ns = now_ns, .executing = static_cast<int64_t>(loads.executing(instance)), .stopping = is_stopping};
-    return batching::decide(options.batching, snapshot, first_requests());
+    const Plan plan = batching::decide(options.batching, snapshot, first_requests());
+    return may_precede(instance) || plan.take <= queue.size(0) ? plan : Plan{};
   }
+
+  // Whether the instance may be given requests that others, still to come, would go before. While it executes it may
+  // not: they can wait until it is idle, when it is known who came.
+  bool may_precede(size_t instance) const { return is_stopping || !loads.is_executing(instance); }
 
   // The request of the tier that the next batch has to begin with.
   std::optional<Ticket> due(size_t tier, int64_t now_ns) const {
@@ -107,9 +115,15 @@ struct SchedulerCore::State {
   // A batch of the first tier's requests; none also if the instance executes and a better one may come.
   std::optional<BucketChoice> choose(size_t instance, int64_t now_ns) const {
     const size_t tier = queue.next_tier(0);
-    const std::optional<BucketChoice> choice = chooser.choose(queue, tier, due(tier, now_ns));
-    if (choice && loads.is_executing(instance) && !choice->is_final && !is_stopping) return std::nullopt;
-    return choice;
+    if (tier > 0 && !may_precede(instance)) return std::nullopt;
+    const std::optional<Ticket> leader = due(tier, now_ns);
+    // Who takes has decided just before.
+    if (chosen_at != queue.changes() || leader != chosen_leader) {
+      chosen = chooser.choose(queue, tier, leader);
+      chosen_at = queue.changes();
+      chosen_leader = leader;
+    }
+    return chosen && (chosen->is_final || may_precede(instance)) ? chosen : std::nullopt;
   }
 
   TakenBatch take_by_buckets(size_t instance, int64_t now_ns);
@@ -126,6 +140,11 @@ struct SchedulerCore::State {
   std::optional<AdaptiveDelay> delay;
   mutable std::vector<const Waiting*> leading;  // room for first_requests()
   bool is_stopping = false;
+
+  // The last choice, the queue that it was made of, and who had to be in it.
+  mutable std::optional<BucketChoice> chosen;
+  mutable uint64_t chosen_at = 0;
+  mutable std::optional<Ticket> chosen_leader;
 };
 
 TakenBatch SchedulerCore::State::take_by_buckets(size_t instance, int64_t now_ns) {
@@ -190,7 +209,7 @@ Admission SchedulerCore::submit(Arrival arrival, int64_t now_ns) {
   if (state.is_overloaded(level, now_ns)) return {.verdict = Verdict::kOverloaded};
   if (state.delay) {
     state.delay->arrived(arrival.rows, now_ns);
-    state.options.batching.max_queue_delay_ns = state.delay->delay_ns();
+    state.adapt();
   }
   const QueuePolicy& policy = state.policy_of(level);
   int64_t timeout_ns = policy.timeout_ns;
@@ -256,7 +275,7 @@ void SchedulerCore::answered(int64_t latency_ns, int64_t now_ns) {
   State& state = *state_;
   if (!state.delay) return;
   state.delay->answered(latency_ns, now_ns);
-  state.options.batching.max_queue_delay_ns = state.delay->delay_ns();
+  state.adapt();
 }
 
 void SchedulerCore::stop() { state_->is_stopping = true; }

@@ -1,20 +1,24 @@
-// What the policy amounts to: Triton's table of observed executions (M = 8, one instance unless said), replayed in
-// virtual time. Where Triton's result depends on a race between arrivals and its batcher thread, both orders are given.
-// The differences are marked; all come from one: a batch that can still grow is not closed while the device is busy.
+// What the decisions for equal shapes amount to: Triton's table of observed executions (M = 8, one instance unless
+// said), replayed in virtual time. Where Triton's result depends on a race between arrivals and its batcher thread,
+// both orders are given. The differences are marked; all come from one: a batch that can still grow is not closed while
+// the device is busy.
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <deque>
-#include <map>
+#include <numeric>
 #include <optional>
 #include <vector>
 
-#include "batching/policy.h"
+#include "batching/scheduler_core.h"
 
-using npuserve::batching::decide;
-using npuserve::batching::Plan;
+using npuserve::batching::Admission;
+using npuserve::batching::Arrival;
+using npuserve::batching::BucketTable;
 using npuserve::batching::PolicyOptions;
-using npuserve::batching::Waiting;
+using npuserve::batching::SchedulerCore;
+using npuserve::batching::Ticket;
+using npuserve::batching::Verdict;
 
 namespace {
 
@@ -26,21 +30,23 @@ struct Execution {
   int64_t start_ns;  // when the device turns to it
 };
 
-// Instances with two slots each and a device that takes `execution_ns` per batch, one after another.
+// Instances with two slots each, on devices of their own that take `execution_ns` per batch, one after another.
 class VirtualServer {
  public:
-  VirtualServer(PolicyOptions options, int64_t execution_ns, size_t instances = 1)
-      : options_(std::move(options)), execution_ns_(execution_ns), ends_(instances) {}
+  VirtualServer(const PolicyOptions& options, int64_t execution_ns, size_t instances = 1)
+      : core_({.batching = options}, BucketTable(), devices(instances), kSlots),
+        execution_ns_(execution_ns),
+        ends_(instances) {}
 
   // All arrive before the batcher looks.
-  void arrive_together(const std::vector<Waiting>& requests) {
-    queue_.insert(queue_.end(), requests.begin(), requests.end());
+  void arrive_together(const std::vector<Arrival>& requests) {
+    for (const Arrival& request : requests) arrive(request);
   }
 
   // Each arrives, and is looked at, before the next; all within no time.
-  void arrive_one_by_one(const std::vector<Waiting>& requests) {
-    for (const Waiting& request : requests) {
-      queue_.push_back(request);
+  void arrive_one_by_one(const std::vector<Arrival>& requests) {
+    for (const Arrival& request : requests) {
+      arrive(request);
       dispatch();
     }
   }
@@ -50,39 +56,43 @@ class VirtualServer {
     dispatch();
     while (const std::optional<int64_t> next = next_change()) {
       now_ns_ = *next;
-      for (std::deque<int64_t>& ends : ends_) {
-        if (!ends.empty() && ends.front() <= now_ns_) ends.pop_front();
+      for (size_t i = 0; i < ends_.size(); ++i) {
+        if (ends_[i].empty() || ends_[i].front() > now_ns_) continue;
+        ends_[i].pop_front();
+        core_.ended(i, now_ns_);
+        core_.release_slot(i);
       }
       dispatch();
     }
-    CHECK(queue_.empty());
+    CHECK(core_.queued() == 0);
     return executions_;
   }
 
  private:
-  Plan plan_for(size_t instance) const {
-    bool idle_elsewhere = false;
-    for (size_t i = 0; i < ends_.size(); ++i) idle_elsewhere |= i != instance && ends_[i].empty();
-    return decide(options_, {.now_ns = now_ns_,
-                             .queue = queue_,
-                             .executing = static_cast<int64_t>(ends_[instance].size()),
-                             .idle_elsewhere = idle_elsewhere});
+  static std::vector<int> devices(size_t instances) {
+    std::vector<int> numbers(instances);
+    std::iota(numbers.begin(), numbers.end(), 0);
+    return numbers;
+  }
+
+  void arrive(const Arrival& request) {
+    const Admission admission = core_.submit(request, now_ns_);
+    REQUIRE(admission.verdict == Verdict::kQueued);
+    rows_.resize(std::max<size_t>(rows_.size(), admission.ticket + 1));
+    rows_[admission.ticket] = request.rows;
   }
 
   void dispatch() {
-    for (size_t i = 0; i < ends_.size(); ++i) {
-      if (ends_[i].size() == kSlots) continue;
-      const Plan plan = plan_for(i);
-      if (plan.take == 0) continue;
-      execute(ends_[i], plan.take);
-      i = static_cast<size_t>(-1);  // ask all again
+    while (const std::optional<size_t> instance = core_.next_instance(now_ns_)) {
+      if (!core_.decide(*instance, now_ns_).take) return;
+      execute(*instance);
     }
   }
 
-  void execute(std::deque<int64_t>& ends, size_t count) {
+  void execute(size_t instance) {
     int64_t rows = 0;
-    for (size_t i = 0; i < count; ++i) rows += queue_[i].rows;
-    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+    for (const Ticket ticket : core_.take(instance, now_ns_).tickets) rows += rows_[ticket];
+    std::deque<int64_t>& ends = ends_[instance];
     const int64_t start_ns = ends.empty() ? now_ns_ : ends.back();
     executions_.push_back({rows, start_ns});
     ends.push_back(start_ns + execution_ns_);
@@ -93,22 +103,22 @@ class VirtualServer {
     const auto consider = [&](int64_t at) { next = std::min(at, next.value_or(at)); };
     for (size_t i = 0; i < ends_.size(); ++i) {
       if (!ends_[i].empty()) consider(ends_[i].front());
-      const std::optional<int64_t> wake = ends_[i].size() < kSlots ? plan_for(i).wake_at_ns : std::nullopt;
+      const std::optional<int64_t> wake = core_.decide(i, now_ns_).wake_at_ns;
       if (wake) consider(*wake);
     }
     return next;
   }
 
-  const PolicyOptions options_;
+  SchedulerCore core_;
   const int64_t execution_ns_;
   std::vector<std::deque<int64_t>> ends_;  // per instance, of what is in flight
-  std::vector<Waiting> queue_;
+  std::vector<int64_t> rows_;              // by ticket
   std::vector<Execution> executions_;
   int64_t now_ns_ = 0;
 };
 
-std::vector<Waiting> requests(size_t count, int64_t rows = 1) {
-  return std::vector<Waiting>(count, {.rows = rows, .arrival_ns = 0, .capacity_rows = 8});
+std::vector<Arrival> requests(size_t count, int64_t rows = 1) {
+  return std::vector<Arrival>(count, {.rows = rows, .arrival_ns = 0, .capacity_rows = 8});
 }
 
 PolicyOptions with(std::vector<int64_t> preferred, int64_t delay_ms, bool dynamic_batching = true) {
@@ -124,14 +134,14 @@ std::vector<int64_t> rows_of(const std::vector<Execution>& executions) {
   return rows;
 }
 
-std::vector<int64_t> one_by_one(PolicyOptions options, const std::vector<Waiting>& load, int64_t execution_ms = 200,
+std::vector<int64_t> one_by_one(PolicyOptions options, const std::vector<Arrival>& load, int64_t execution_ms = 200,
                                 size_t instances = 1) {
   VirtualServer server(std::move(options), execution_ms * kMs, instances);
   server.arrive_one_by_one(load);
   return rows_of(server.run());
 }
 
-std::vector<int64_t> together(PolicyOptions options, const std::vector<Waiting>& load, int64_t execution_ms = 200) {
+std::vector<int64_t> together(PolicyOptions options, const std::vector<Arrival>& load, int64_t execution_ms = 200) {
   VirtualServer server(std::move(options), execution_ms * kMs);
   server.arrive_together(load);
   return rows_of(server.run());
@@ -204,7 +214,7 @@ TEST_CASE("preferred sizes with a delay") {
 TEST_CASE("late, a preferred size is ignored") { CHECK(one_by_one(with({2, 6}, 100), requests(9), 300) == Rows{2, 7}); }
 
 TEST_CASE("alternating lengths never share") {
-  std::vector<Waiting> load = requests(9);
+  std::vector<Arrival> load = requests(9);
   for (size_t i = 0; i < load.size(); ++i) load[i].row_shape = {i % 2 == 0 ? 16 : 32};
   CHECK(one_by_one(with({}, 0), load) == Rows(9, 1));
 }
