@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from npuserve import __version__
-from npuserve.cli import atc, serve
+from npuserve.cli import atc, plan, serve
 from npuserve.cli.compatibility import RENAMED, renamed
 from npuserve.cli.parser import Parser, unrecognized
+from npuserve.cli.plan_flags import add_plan_arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     )
     commands.add_parser("atc", help="compile an ONNX model to an OM (takes the vendor's flags)")
+    add_plan_arguments(
+        commands.add_parser(
+            "plan",
+            help="propose the gears to compile a model for, from a sample of lengths",
+            usage="npuserve plan (--lengths FILE | --texts FILE --tokenizer FILE | --from URL) [FLAG ...]",
+            description="Proposes the lengths and batch sizes that atc should compile, with what each choice wastes.",
+        )
+    )
     commands.add_parser("version", help="print the version")
     parsed, unknown = parser.parse_known_args(given)
     if unknown:
@@ -39,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "version":
         print(__version__)
         return 0
+    if parsed.command == "plan":
+        return plan.run(parsed)
     return serve.run(parsed, os.environ)
 
 
