@@ -1,6 +1,6 @@
 """The engine: dynamic batcher, slots and instances over AscendCL. Native threads never take the GIL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from numpy.typing import NDArray
@@ -133,35 +133,68 @@ class ModelOptions:
         record_statistics: whether requests and executions are counted; if not, all counters stay zero.
         """
 
-@final
-class BatchPolicy:
-    """The engine's decision when to close a batch, for models whose batches Python runs.
+QUEUE_FULL: int
+OVERLOADED: int
+STOPPING: int
 
-    Raises ValueError for a max_queue_delay_us that is negative or longer than 35 years.
+@final
+class SchedulerCore:
+    """The engine's decisions, for models whose batches Python runs: who waits, who runs together, on which instance.
+
+    Instants are nanoseconds of any clock that does not go back. Not thread-safe.
     """
 
     def __init__(
         self,
         *,
+        instances: int,
         max_batch_size: int,
         dynamic_batching: bool,
         preferred_batch_sizes: Sequence[int],
         max_queue_delay_us: int,
-    ) -> None: ...
-    def decide(
-        self,
-        now_ns: int,
-        waiting: Sequence[tuple[int, int, Sequence[int]]],
-        executing: int,
-        idle_elsewhere: bool,
-        stopping: bool,
-    ) -> tuple[int, int | None]:
-        """Return how many leading requests to run now as one batch (0: none), and when to ask again at the latest.
+        levels: int,
+        default_level: int,
+        default_policy: tuple[int, bool, bool, int],
+        policies: Mapping[int, tuple[int, bool, bool, int]],
+        max_predicted_wait_us: int,
+        target_p99_us: int,
+    ) -> None:
+        """Raise ValueError for what is out of range.
 
-        waiting: rows, arrival (ns) and row shape of the queued requests, in the order to run them; requests with equal
-        row shapes may share a batch. executing: batches that run on the instance. idle_elsewhere: whether another
-        instance is free. stopping: whether nothing more will arrive.
+        instances: each runs one batch at a time. levels: of priority, from 1. A policy, by level, is timeout_us (0:
+        none), allows_override, delays, max_size (0: no limit). max_predicted_wait_us, target_p99_us: 0 for none.
         """
+    def submit(self, now_ns: int, rows: int, row_shape: Sequence[int], priority: int, timeout_us: int) -> int:
+        """Queue a request and return its ticket, or QUEUE_FULL, OVERLOADED or STOPPING, which are negative.
+
+        Requests with equal row shapes may share a batch. priority, timeout_us: the request's own; 0 for none.
+        A ticket is given to another request once its own has left the queue.
+        """
+    def cancel(self, ticket: int) -> None:
+        """Take a request out of the queue, where it must be."""
+    def expire(self, now_ns: int) -> list[int]:
+        """Take out and return the requests that have waited as long as they may."""
+    def take(self, now_ns: int) -> tuple[int, list[int]] | int | None:
+        """Return an instance and the requests that it runs now, which have left the queue.
+
+        If there is no batch now: when to ask again even if nothing changes, or None.
+        """
+    def ended(self, instance: int, now_ns: int) -> None:
+        """Take an instance back that runs a batch."""
+    def answered(self, latency_ns: int, now_ns: int) -> None:
+        """Tell how long after its arrival a request was answered: what target_p99_us is held with."""
+    def stop(self) -> None:
+        """Queue nothing more; what is queued runs without delay."""
+    def predicted_wait_ns(self, now_ns: int) -> int:
+        """Return how long a request that came now would wait."""
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """When `expire` has something to do next; None if nothing times out."""
+    @property
+    def queued(self) -> int: ...
+    @property
+    def queue_delay_ns(self) -> int:
+        """How long a batch is held for more at present."""
 
 @final
 class Output:

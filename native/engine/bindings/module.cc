@@ -194,5 +194,5 @@ PYBIND11_MODULE(_engine, module, py::mod_gil_used()) {
   register_runtime(module);
   register_completions(module);
   register_model(module);
-  register_policy(module);
+  register_scheduler_core(module);
 }

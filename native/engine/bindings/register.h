@@ -41,6 +41,6 @@ pybind11::tuple to_tuple(const std::vector<int64_t>& shape);
 
 void register_completions(pybind11::module_& module);
 void register_model(pybind11::module_& module);
-void register_policy(pybind11::module_& module);
+void register_scheduler_core(pybind11::module_& module);
 
 }  // namespace npuserve::engine::bindings

@@ -64,6 +64,7 @@ class ExecutionCounters:
         self._success, self._fail, self._queue = _Sum(), _Sum(), _Sum()
         self._compute = _Compute()
         self._batches: dict[int, _Compute] = {}
+        self._shed = 0
         self._failures: Counter[str] = Counter()
         self._responses: list[_Responses] = []
 
@@ -85,9 +86,13 @@ class ExecutionCounters:
         self._fail.add(total_ns)
         self._failures[reason] += 1
 
-    def refused(self) -> None:
-        """Count a request that a full queue refused: as a rejection, and not among the failed ones."""
+    def refused(self, *, is_shed: bool) -> None:
+        """Count a request that was not queued: as a rejection, and not among the failed ones.
+
+        is_shed: whether it would have waited too long; else its queue was full.
+        """
         self._failures["rejected"] += 1
+        self._shed += is_shed
 
     def responded(self, index: int, *, infer_ns: int, total_ns: int, outcome: str) -> None:
         """Count a response of a decoupled model, the `index`-th of its request.
@@ -102,8 +107,8 @@ class ExecutionCounters:
             counted.compute.output.add(0)
         {"success": counted.success, "fail": counted.fail, "empty": counted.empty}[outcome].add(total_ns)
 
-    def snapshot(self, pending: int) -> ModelStatistics:
-        """Return all counters. pending: requests that wait for an instance."""
+    def snapshot(self, pending: int, *, predicted_wait_ns: int, queue_delay_ns: int) -> ModelStatistics:
+        """Return all counters. pending: requests that wait for an instance; the rest see ModelStatistics."""
         return ModelStatistics(
             last_inference_ms=self._last_inference_ms,
             inference_count=self._inferences,
@@ -121,6 +126,9 @@ class ExecutionCounters:
             failures=Failures(**self._failures),
             responses=tuple(_response_statistics(each) for each in self._responses),
             pending=pending,
+            shed=self._shed,
+            predicted_wait_ns=predicted_wait_ns,
+            queue_delay_ns=queue_delay_ns,
         )
 
 

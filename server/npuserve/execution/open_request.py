@@ -51,7 +51,8 @@ class Execution:
 class OpenRequest:
     """A request that was accepted and not answered yet. Used on the event loop only.
 
-    request: what to run. now_ns: the clock. `execution` is None until an instance takes it.
+    request: what to run. now_ns: the clock. `execution` is None until an instance takes it; until then it waits under
+    `ticket`. `is_held`: its results wait for those of requests before it.
     `sent` are the instants of the results so far, and whether each was an error; `sent_last`: whether one of them said
     that it is the last.
     """
@@ -67,9 +68,11 @@ class OpenRequest:
         "execution",
         "is_cancelled",
         "is_finished",
+        "is_held",
         "request",
         "sent",
         "sent_last",
+        "ticket",
     )
 
     def __init__(self, request: ExecuteRequest, now_ns: Callable[[], int]) -> None:
@@ -78,6 +81,8 @@ class OpenRequest:
         self.execution: Execution | None = None
         self.is_cancelled = False
         self.is_finished = False
+        self.is_held = False
+        self.ticket = 0
         self.sent: list[tuple[int, bool]] = []
         self.sent_last = False
         self._now_ns = now_ns
@@ -116,6 +121,12 @@ class OpenRequest:
         if self._on_cancel is not None and not self.is_finished:
             self._on_cancel()
 
+    def release(self) -> None:
+        """Let out what was held."""
+        self.is_held = False
+        if self._results or self.is_finished:
+            self._wake()
+
     def when_cancelled(self, tell: Callable[[], None]) -> None:
         """Call `tell` once if the caller gives up before the request is finished; at once if it has."""
         self._on_cancel = tell
@@ -128,8 +139,8 @@ class OpenRequest:
 
     async def next(self) -> ExecuteResult | None:
         """Wait for the next result; None if there is none any more. Raises ServeError."""
-        while not self._results:
-            if self.is_finished:
+        while self.is_held or not self._results:
+            if self.is_finished and not self.is_held:
                 if self._error is not None:
                     raise self._error
                 return None
@@ -138,5 +149,5 @@ class OpenRequest:
         return self._results.popleft()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._waiter is not None and not self.is_held and not self._waiter.done():
             self._waiter.set_result(None)

@@ -1,27 +1,27 @@
 """Queue, dynamic batcher and instances of models whose batches Python runs.
 
-When a batch is closed is the native engine's decision (`_engine.BatchPolicy`); what may share one, and what a queue
-does with requests that wait too long, is said by the config (`SchedulingOptions`). Whenever a request arrives or
-leaves, an instance becomes free or a time is over, `_dispatch` asks again.
+What runs together, where and when, who waits too long and who is refused is the native core's decision
+(`_engine.SchedulerCore`), the same as of the engine's models. Whenever a request arrives or leaves, an instance becomes
+free or a time is over, `_dispatch` asks it again.
 """
 
 import asyncio
 import logging
+import math
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from npuserve._engine import BatchPolicy
-from npuserve.config.scheduling import SchedulingOptions
+from npuserve._engine import OVERLOADED, SchedulerCore
+from npuserve.config.scheduling import QueuePolicy, SchedulingOptions
 from npuserve.core.errors import ServeError
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
+from npuserve.execution.answer_order import AnswerOrder
 from npuserve.execution.counters import ExecutionCounters, Stages
 from npuserve.execution.open_request import AnsweredError, Execution, OpenRequest
-from npuserve.execution.request_queue import RequestQueue, Waiting
 from npuserve.observability.statistics import ModelStatistics
 
 __all__ = ["AnsweredError", "BatchRunner", "Execution", "OpenRunner", "ScheduledExecutor", "StreamingExecutor"]
@@ -99,34 +99,30 @@ class StreamingExecutor:
     ) -> None:
         self._name = name
         self._signature = signature
-        self._policy = BatchPolicy(
-            max_batch_size=options.max_batch_size,
-            dynamic_batching=options.dynamic_batching,
-            preferred_batch_sizes=options.preferred_batch_sizes,
-            max_queue_delay_us=options.max_queue_delay_us,
-        )
-        # Then a request that is alone needs no decision.
-        self._is_immediate = not options.dynamic_batching or not options.max_queue_delay_us
-        # A batch has a row of each request at least; the one behind it says whether it could have grown.
-        self._lookahead = options.max_batch_size + 1 if options.dynamic_batching else 1
+        self._options = options
+        self._core = _scheduler_core(options, len(runners))
+        self._queued: dict[int, OpenRequest] = {}  # by ticket
+        self._times_out = any(policy.timeout_us for policy in (options.default_policy, *options.policies.values()))
+        self._compares = options.dynamic_batching and bool(options.variable_inputs or options.optional_inputs)
         self._runners = list(runners)
-        self._idle = deque(range(len(self._runners)))
-        self._queue = RequestQueue(name, options)
+        self._free = len(self._runners)
+        self._order = AnswerOrder() if options.preserve_ordering else None
         self._counts_responses = counts_responses
         self._now_ns = now_ns
         self._timers: Timers = timers or _LoopTimers()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
         self._dispatch_due = False
         self._is_dispatching = False
         self._counters = ExecutionCounters()
         self._executions = 0
-        self._open: set[OpenRequest] = set()
+        self._open = 0
         self._is_stopping = False
         self._changed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name} queued={len(self._queue)} open={len(self._open)}>"
+        return f"<{type(self).__name__} {self._name} queued={len(self._queued)} open={self._open}>"
 
     @property
     def signature(self) -> ModelSignature:
@@ -142,27 +138,32 @@ class StreamingExecutor:
         """Run one request; see Executor.execute. It is accepted at once; what is returned must be awaited."""
         return self._result(self._accept(request))
 
-    async def _result(self, waiting: Waiting) -> ExecuteResult:
+    async def _result(self, accepted: OpenRequest) -> ExecuteResult:
         try:
-            result = await waiting.open.next()
+            result = await accepted.next()
         finally:
-            self._leave(waiting)
+            self._leave(accepted)
         if result is None:
             raise ServeError(StatusCode.INTERNAL, f"model '{self._name}' sent no response to the request")
         return result
 
     async def stream(self, request: ExecuteRequest) -> AsyncGenerator[ExecuteResult, None]:
         """Yield the results of one request; see Executor.stream."""
-        waiting = self._accept(request)
+        accepted = self._accept(request)
         try:
-            while (result := await waiting.open.next()) is not None:
+            while (result := await accepted.next()) is not None:
                 yield result
         finally:
-            self._leave(waiting)
+            self._leave(accepted)
 
     def statistics(self) -> ModelStatistics:
         """Return a consistent snapshot of the counters."""
-        return self._counters.snapshot(len(self._queue))
+        core = self._core
+        return self._counters.snapshot(
+            len(self._queued),
+            predicted_wait_ns=core.predicted_wait_ns(self._now_ns()),
+            queue_delay_ns=core.queue_delay_ns,
+        )
 
     async def close(self) -> None:
         """Refuse new requests, complete the accepted ones, close the instances. Idempotent."""
@@ -172,48 +173,78 @@ class StreamingExecutor:
 
     async def _close(self) -> None:
         self._is_stopping = True
+        self._core.stop()
         self._dispatch()
-        while self._open or len(self._idle) < len(self._runners):
+        while self._open or self._free < len(self._runners):
             self._changed.clear()
             await self._changed.wait()
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.gather(*(runner.close() for runner in self._runners))
 
-    def _accept(self, request: ExecuteRequest) -> Waiting:
+    def _accept(self, request: ExecuteRequest) -> OpenRequest:
         if self._is_stopping:
             raise ServeError(
                 StatusCode.UNAVAILABLE,
                 "Server is stopping, scheduler for model has stopped accepting new inference requests",
             )
-        try:
-            waiting = self._queue.push(OpenRequest(request, self._now_ns))
-        except ServeError as error:
-            if error.status is StatusCode.UNAVAILABLE:
-                self._counters.refused()
-            raise
-        self._open.add(waiting.open)
-        if self._lookahead > 1:
-            self._dispatch_soon()
-        elif self._idle or waiting.expires_ns is not None:
-            self._dispatch()
-        return waiting
+        parameters = request.parameters
+        priority, timeout_us = self._options.check_parameters(self._name, parameters) if parameters else (0, 0)
+        accepted = OpenRequest(request, self._now_ns)
+        row_shape = self._row_shape(request) if self._compares else ()
+        ticket = self._core.submit(accepted.arrival_ns, request.rows, row_shape, priority, timeout_us)
+        if ticket < 0:
+            raise self._refusal(ticket, accepted.arrival_ns)
+        accepted.ticket = ticket
+        self._queued[ticket] = accepted
+        self._open += 1
+        if self._free or self._times_out:
+            if self._options.dynamic_batching:
+                self._dispatch_soon()
+            else:
+                self._dispatch()
+        return accepted
 
-    def _leave(self, waiting: Waiting) -> None:
+    def _refusal(self, verdict: int, now_ns: int) -> ServeError:
+        """Count a request that the core did not take, and say why."""
+        self._counters.refused(is_shed=verdict == OVERLOADED)
+        if verdict != OVERLOADED:
+            return ServeError(StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+        wait_ms = math.ceil(self._core.predicted_wait_ns(now_ns) / 1e6)
+        return ServeError(
+            StatusCode.UNAVAILABLE,
+            f"model '{self._name}' is overloaded: a request would wait about {wait_ms} ms, more than "
+            "admission_max_wait_us allows",
+        )
+
+    def _row_shape(self, request: ExecuteRequest) -> tuple[int, ...]:
+        """Return what must be equal among the requests of a batch: variable sizes, and which inputs are there."""
+        options, shape = self._options, list[int]()
+        if options.optional_inputs:
+            names = {tensor.name for tensor in request.inputs}
+            shape += [name in names for name in options.optional_inputs]
+        for tensor in request.inputs:
+            if tensor.name in options.variable_inputs:
+                shape += tensor.shape[1:]
+        return tuple(shape)
+
+    def _leave(self, accepted: OpenRequest) -> None:
         """Drop what the caller does not wait for any more; a request that runs is only told."""
-        if waiting.open.is_finished:
+        if accepted.is_finished:
             return
-        if self._queue.remove(waiting):
-            self._drop(waiting, "cancelled", ServeError(StatusCode.CANCELLED, ""))
+        if accepted.execution is None:
+            self._core.cancel(accepted.ticket)
+            self._drop(accepted.ticket, "cancelled", ServeError(StatusCode.CANCELLED, ""))
             self._dispatch_soon()
         else:
-            waiting.open.cancel()
+            accepted.cancel()
 
-    def _drop(self, waiting: Waiting, reason: str, error: ServeError) -> None:
+    def _drop(self, ticket: int, reason: str, error: ServeError) -> None:
         """Answer a request that was taken out of the queue."""
-        self._open.discard(waiting.open)
-        self._counters.failed(reason, self._now_ns() - waiting.open.arrival_ns)
-        waiting.open.finish(error)
+        dropped = self._queued.pop(ticket)
+        self._open -= 1
+        self._counters.failed(reason, self._now_ns() - dropped.arrival_ns)
+        dropped.finish(error)
         self._changed.set()
 
     def _dispatch_soon(self) -> None:
@@ -225,64 +256,69 @@ class StreamingExecutor:
     def _dispatch(self) -> None:
         self._dispatch_due = False
         now_ns = self._now_ns()
-        for waiting in self._queue.expire(now_ns):
-            self._drop(waiting, "rejected", ServeError(StatusCode.UNAVAILABLE, "Request timeout expired"))
+        if self._times_out:
+            for ticket in self._core.expire(now_ns):
+                self._drop(ticket, "rejected", ServeError(StatusCode.UNAVAILABLE, "Request timeout expired"))
         self._is_dispatching = True
         try:
             wake_at_ns = self._start_batches(now_ns)
         finally:
             self._is_dispatching = False
-        self._wake_at(_earlier(wake_at_ns, self._queue.next_expiry_ns))
+        if self._times_out:
+            wake_at_ns = _earlier(wake_at_ns, self._core.next_expiry_ns)
+        if wake_at_ns is not None:
+            self._wake_at(wake_at_ns)
 
     def _start_batches(self, now_ns: int) -> int | None:
         """Give the instances what they can take; return when to ask again if more will be possible by then."""
-        while self._idle and (leading := self._queue.leading(self._lookahead)):
-            take, wake_at_ns = self._decide(leading, now_ns)
-            if take == 0:
-                return wake_at_ns
-            self._start(leading[:take], now_ns)
+        while self._free and self._queued:
+            taken = self._core.take(now_ns)
+            if not isinstance(taken, tuple):
+                return taken
+            instance, tickets = taken
+            self._start(instance, [self._queued.pop(ticket) for ticket in tickets], now_ns)
         return None
 
-    def _decide(self, leading: Sequence[Waiting], now_ns: int) -> tuple[int, int | None]:
-        """Return how many of the first requests make a batch now, and when to ask again if none does."""
-        if len(leading) == 1 and self._is_immediate:
-            return 1, None
-        arrivals = [(each.rows, each.open.arrival_ns, each.row_shape) for each in leading]
-        return self._policy.decide(now_ns, arrivals, 0, False, self._is_stopping)
-
-    def _wake_at(self, instant_ns: int | None) -> None:
+    def _wake_at(self, instant_ns: int) -> None:
+        """Ask again then, unless that is done before: to ask too early does no harm."""
         if self._timer is not None:
+            if self._timer_ns <= instant_ns:
+                return
             self._timer.cancel()
-            self._timer = None
-        if instant_ns is not None:
-            self._timer = self._timers.call_at(instant_ns, self._dispatch)
+        self._timer, self._timer_ns = self._timers.call_at(instant_ns, self._wake), instant_ns
 
-    def _start(self, batch: Sequence[Waiting], now_ns: int) -> None:
+    def _wake(self) -> None:
+        self._timer = None
+        self._dispatch()
+
+    def _start(self, instance: int, batch: Sequence[OpenRequest], now_ns: int) -> None:
         self._executions += 1
-        execution = Execution(
-            batch_id=self._executions, batch_rows=sum(waiting.rows for waiting in batch), start_ns=now_ns
-        )
-        for waiting in batch:
-            self._queue.remove(waiting)
-            waiting.open.execution = execution
-            waiting.open.when_finished(self._finished)
-        instance = self._idle.popleft()
-        requests = [waiting.open for waiting in batch]
-        self._runners[instance].run(requests, execution, partial(self._ended, instance, requests, execution))
+        self._free -= 1
+        rows = batch[0].request.rows if len(batch) == 1 else sum([each.request.rows for each in batch])
+        execution = Execution(batch_id=self._executions, batch_rows=rows, start_ns=now_ns)
+        for each in batch:
+            each.execution = execution
+            each.when_finished(self._finished)
+            if self._order is not None:
+                self._order.take(each)
+        self._runners[instance].run(batch, execution, partial(self._ended, instance, batch, execution))
 
     def _ended(
         self, instance: int, batch: Sequence[OpenRequest], execution: Execution, error: Exception | None
     ) -> None:
         """Take an instance back, and give it the next batch."""
+        now_ns = self._now_ns()
         if error is None:
-            self._counters.executed(execution.batch_rows, _stages(execution, self._now_ns()))
+            self._counters.executed(execution.batch_rows, _stages(execution, now_ns))
         else:
             failure = self._failure(error)
             for each in batch:
                 each.finish(failure)
-        self._idle.append(instance)
-        self._changed.set()
-        if not self._is_dispatching:
+        self._core.ended(instance, now_ns)
+        self._free += 1
+        if self._is_stopping:
+            self._changed.set()
+        if self._queued and not self._is_dispatching:
             self._dispatch()
 
     def _failure(self, error: Exception) -> ServeError:
@@ -295,10 +331,15 @@ class StreamingExecutor:
     def _finished(self, open_request: OpenRequest, error: ServeError | None) -> None:
         execution = open_request.execution
         assert execution is not None, "a request without an execution was dropped, not finished"
-        self._open.discard(open_request)
-        self._changed.set()
+        self._open -= 1
+        if self._is_stopping:
+            self._changed.set()
         now_ns = self._now_ns()
         total_ns = now_ns - open_request.arrival_ns
+        if self._options.target_p99_us:
+            self._core.answered(total_ns, now_ns)
+        if self._order is not None:
+            self._order.finished()
         if self._counts_responses:
             self._count_responses(open_request, execution, error, now_ns)
         if error is not None and not isinstance(error, AnsweredError):
@@ -383,6 +424,26 @@ class _Answering:
 
     async def close(self) -> None:
         await self._runner.close()
+
+
+def _scheduler_core(options: SchedulingOptions, instances: int) -> SchedulerCore:
+    return SchedulerCore(
+        instances=instances,
+        max_batch_size=options.max_batch_size,
+        dynamic_batching=options.dynamic_batching,
+        preferred_batch_sizes=options.preferred_batch_sizes,
+        max_queue_delay_us=options.max_queue_delay_us,
+        levels=max(1, options.levels),
+        default_level=options.default_level,
+        default_policy=_policy(options.default_policy),
+        policies={level: _policy(policy) for level, policy in options.policies.items()},
+        max_predicted_wait_us=options.max_predicted_wait_us,
+        target_p99_us=options.target_p99_us,
+    )
+
+
+def _policy(policy: QueuePolicy) -> tuple[int, bool, bool, int]:
+    return policy.timeout_us, policy.allows_override, policy.delays, policy.max_size
 
 
 def _earlier(one_ns: int | None, other_ns: int | None) -> int | None:
