@@ -132,7 +132,7 @@ def _report(found: Plan, chosen: Proposal) -> list[str]:
         table(HEAD, rows(found)),
         f"* recommended: the fewest lengths that cost at most {options.tolerance:.0%} more than the best",
         "",
-        f"{len(chosen.lengths)} lengths, flags for atc:",
+        f"flags for atc, for {','.join(map(str, chosen.lengths))}:",
         *(f"  {shlex.quote(flag)}" for flag in flags),
         "config.pbtxt:",
         f"  max_batch_size: {chosen.batches[-1]}",

@@ -44,7 +44,7 @@ def _add_limit_arguments(group: argparse._ArgumentGroup) -> None:
         type=float,
         default=plain.tolerance,
         metavar="SHARE",
-        help=f"recommend the fewest lengths that cost so much more than the best at most ({plain.tolerance:g})",
+        help=f"recommended are the fewest lengths whose cost is above the best by at most this ({plain.tolerance:g})",
     )
     add("--hidden-size", type=int, metavar="H", help="of the encoder: its attention is counted in the cost")
     add("--cost-per-execution", type=float, metavar="TOKENS", help="what any execution costs besides its tokens (0)")

@@ -81,7 +81,7 @@ def test_proposals_are_printed_with_the_flags_of_the_recommended_one(
         "+-------+---------+-------+-------+-------+---------------+",
         "* recommended: the fewest lengths that cost at most 5% more than the best",
         "",
-        "2 lengths, flags for atc:",
+        "flags for atc, for 16,32:",
         "  --input_format=ND",
         "  '--input_shape=input_ids:-1,-1;attention_mask:-1,-1'",
         "  '--dynamic_dims=1,16,1,16;1,32,1,32;2,16,2,16;2,32,2,32'",
