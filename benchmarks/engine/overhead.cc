@@ -51,12 +51,12 @@ class Answer final : public core::Completion {
 std::unique_ptr<engine::Model> load(const std::string& library, const std::string& path) {
   const auto runtime = acl::Runtime::create(acl::Library::open({{library}}));
   std::vector<std::unique_ptr<engine::Executor>> executors;
-  auto executor = std::make_unique<engine::AclExecutor>(runtime, path, 0, kSlots);
+  auto executor = std::make_unique<engine::AclExecutor>(runtime, path, 0, engine::AclExecutorOptions{.slots = kSlots});
   executor->warm_up();
   executors.push_back(std::move(executor));
   engine::ModelOptions options;
-  options.batching.max_batch_size = kMaxBatchSize;
-  options.batching.dynamic_batching = true;
+  options.scheduling.batching.max_batch_size = kMaxBatchSize;
+  options.scheduling.batching.dynamic_batching = true;
   options.variable_output_axes.resize(1);
   return std::make_unique<engine::Model>(std::move(options), std::move(executors));
 }

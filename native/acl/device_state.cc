@@ -21,17 +21,6 @@ auto if_told(Ask ask) -> decltype(ask()) {
   }
 }
 
-// A device has memory of one of the two kinds, and none of the other.
-std::optional<DeviceMemoryState> memory_of_current_device(const Runtime& runtime) {
-  constexpr std::array kKinds{ACL_HBM_MEM, ACL_DDR_MEM};
-  for (const aclrtMemAttr kind : kKinds) {
-    DeviceMemoryState state;
-    check(runtime, runtime.functions().aclrtGetMemInfo, kind, &state.free_bytes, &state.total_bytes);
-    if (state.total_bytes > 0) return state;
-  }
-  return std::nullopt;
-}
-
 // A device that this process uses is set, and counts one user more, until the answer is there.
 std::optional<DeviceMemoryState> memory_of(Runtime& runtime, int id) {
   if (!runtime.uses_device(id)) return std::nullopt;
@@ -55,6 +44,17 @@ std::optional<int> physical_id_of(const Runtime& runtime, int id) {
 }
 
 }  // namespace
+
+// A device has memory of one of the two kinds, and none of the other.
+std::optional<DeviceMemoryState> memory_of_current_device(const Runtime& runtime) {
+  constexpr std::array kKinds{ACL_HBM_MEM, ACL_DDR_MEM};
+  for (const aclrtMemAttr kind : kKinds) {
+    DeviceMemoryState state;
+    check(runtime, runtime.functions().aclrtGetMemInfo, kind, &state.free_bytes, &state.total_bytes);
+    if (state.total_bytes > 0) return state;
+  }
+  return std::nullopt;
+}
 
 DeviceState read_device_state(const std::shared_ptr<Runtime>& runtime, int id) {
   return {.physical_id = if_told([&] { return physical_id_of(*runtime, id); }),

@@ -25,6 +25,9 @@ struct DeviceState {
   std::optional<int> utilization_percent;
 };
 
+// Of the device of the calling thread's context; none if the driver does not tell. Throws Error.
+std::optional<DeviceMemoryState> memory_of_current_device(const Runtime& runtime);
+
 // Throws Error. May block while the driver is busy.
 DeviceState read_device_state(const std::shared_ptr<Runtime>& runtime, int id);
 

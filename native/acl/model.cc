@@ -8,16 +8,34 @@
 
 namespace npuserve::acl {
 
-Model::Model(Owned<std::uint32_t> model, ModelDescription description)
-    : model_(std::move(model)), description_(std::move(description)) {}
+Model::Model(Runtime& runtime, std::uint32_t id)
+    : model_(runtime, id,
+             [](Runtime& owner, std::uint32_t loaded) noexcept {
+               release(owner, owner.functions().aclmdlUnload, loaded);
+             }),
+      description_(describe(runtime, id)) {}
+
+std::optional<ModelSizes> Model::sizes_of(Runtime& runtime, const std::string& path) {
+  const FunctionTable& functions = runtime.functions();
+  if (!functions.aclmdlQuerySize || !functions.aclmdlLoadFromFileWithMem) return std::nullopt;
+  ModelSizes sizes;
+  check(runtime, functions.aclmdlQuerySize, path.c_str(), &sizes.work_bytes, &sizes.weight_bytes);
+  return sizes;
+}
 
 Model Model::load_from_file(Runtime& runtime, const std::string& path) {
   std::uint32_t id = 0;
   check(runtime, runtime.functions().aclmdlLoadFromFile, path.c_str(), &id);
-  Owned<std::uint32_t> model(runtime, id, [](Runtime& owner, std::uint32_t loaded) noexcept {
-    release(owner, owner.functions().aclmdlUnload, loaded);
-  });
-  return {std::move(model), describe(runtime, id)};
+  return {runtime, id};
+}
+
+Model Model::load_from_file(Runtime& runtime, const std::string& path, const ModelMemory& memory) {
+  const auto address = [](const DeviceMemory* given) { return given == nullptr ? nullptr : given->data(); };
+  const auto size = [](const DeviceMemory* given) { return given == nullptr ? 0 : given->size_bytes(); };
+  std::uint32_t id = 0;
+  check(runtime, runtime.functions().aclmdlLoadFromFileWithMem, path.c_str(), &id, address(memory.work),
+        size(memory.work), address(memory.weights), size(memory.weights));
+  return {runtime, id};
 }
 
 std::size_t Model::gear_input(const char* call) const {

@@ -5,21 +5,43 @@
 // interleaved with another slot's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "acl/dataset.h"
+#include "acl/memory.h"
 #include "acl/model_description.h"
 #include "acl/owned.h"
 #include "acl/stream.h"
 
 namespace npuserve::acl {
 
+// Device memory that a model needs beside its inputs and outputs.
+struct ModelSizes {
+  std::size_t work_bytes = 0;    // of each load: executions write it
+  std::size_t weight_bytes = 0;  // may be shared by all loads of the OM on the device
+};
+
+// Memory for a model, or null where it needs none. Outlives it.
+struct ModelMemory {
+  const DeviceMemory* work = nullptr;
+  const DeviceMemory* weights = nullptr;
+};
+
 class Model {
  public:
-  // Blocks while weights are copied to the device. Throws Error.
+  // What the OM needs; none if the library does not tell, or cannot load into given memory. Throws Error.
+  static std::optional<ModelSizes> sizes_of(Runtime& runtime, const std::string& path);
+
+  // Blocks while weights are copied to the device. The driver allocates what the model needs. Throws Error.
   static Model load_from_file(Runtime& runtime, const std::string& path);
+
+  // As above, into memory of sizes_of(). Writes the weights, also those that are shared: not while a model that shares
+  // them executes.
+  static Model load_from_file(Runtime& runtime, const std::string& path, const ModelMemory& memory);
 
   [[nodiscard]] std::uint32_t id() const noexcept { return model_.get(); }
   [[nodiscard]] const ModelDescription& description() const noexcept { return description_; }
@@ -34,7 +56,7 @@ class Model {
   void execute_async(const Dataset& inputs, Dataset& outputs, const Stream& stream) const;
 
  private:
-  Model(Owned<std::uint32_t> model, ModelDescription description);
+  Model(Runtime& runtime, std::uint32_t id);
 
   // The gear input's index. Throws Error as the vendor's library would for a model without gears.
   [[nodiscard]] std::size_t gear_input(const char* call) const;

@@ -14,13 +14,15 @@ constexpr std::size_t kWholeModel = static_cast<std::size_t>(-1);
 // AscendCL's description object, for as long as it is read.
 class VendorDescription {
  public:
-  VendorDescription(Runtime& runtime, std::uint32_t model_id)
+  // read, subject: the function that fills it, and the model that is described, as this takes it.
+  template <class Read, class Subject>
+  VendorDescription(Runtime& runtime, const Read& read, Subject subject)
       : table_(runtime.functions()),
         description_(runtime, created(runtime, table_.aclmdlCreateDesc),
                      [](Runtime& owner, aclmdlDesc* handle) noexcept {
                        release(owner, owner.functions().aclmdlDestroyDesc, handle);
                      }) {
-    check(table_, table_.aclmdlGetDesc, get(), model_id);
+    check(table_, read, get(), subject);
   }
 
   [[nodiscard]] aclmdlDesc* get() const { return description_.get(); }
@@ -119,10 +121,7 @@ std::vector<std::vector<std::int64_t>> dims_gears(const VendorDescription& vendo
   return dims;
 }
 
-}  // namespace
-
-ModelDescription describe(Runtime& runtime, std::uint32_t model_id) {
-  const VendorDescription vendor(runtime, model_id);
+ModelDescription read(const VendorDescription& vendor) {
   const FunctionTable& table = vendor.table();
   ModelDescription description;
   description.inputs = describe_side(vendor, {.count = table.aclmdlGetNumInputs,
@@ -141,8 +140,20 @@ ModelDescription describe(Runtime& runtime, std::uint32_t model_id) {
   return description;
 }
 
+}  // namespace
+
+ModelDescription describe(Runtime& runtime, std::uint32_t model_id) {
+  return read(VendorDescription(runtime, runtime.functions().aclmdlGetDesc, model_id));
+}
+
+std::optional<ModelDescription> describe_file(Runtime& runtime, const std::string& path) {
+  const auto& function = runtime.functions().aclmdlGetDescFromFile;
+  if (!function) return std::nullopt;
+  return read(VendorDescription(runtime, function, path.c_str()));
+}
+
 std::vector<std::vector<std::int64_t>> current_output_dims(Runtime& runtime, std::uint32_t model_id) {
-  const VendorDescription vendor(runtime, model_id);
+  const VendorDescription vendor(runtime, runtime.functions().aclmdlGetDesc, model_id);
   const FunctionTable& table = vendor.table();
   std::vector<std::vector<std::int64_t>> outputs(table.aclmdlGetNumOutputs(vendor.get()));
   for (std::size_t i = 0; i < outputs.size(); ++i) {

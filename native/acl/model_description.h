@@ -35,6 +35,9 @@ struct ModelDescription {
 // Reads the description of a loaded model. Throws Error, also for a data type that the protocol has no name for.
 [[nodiscard]] ModelDescription describe(Runtime& runtime, std::uint32_t model_id);
 
+// Reads the description of an OM that is not loaded; none if the library cannot. Throws Error.
+[[nodiscard]] std::optional<ModelDescription> describe_file(Runtime& runtime, const std::string& path);
+
 // The full shapes of all outputs at the gear last set on the model; at the largest if none was. Throws Error.
 [[nodiscard]] std::vector<std::vector<std::int64_t>> current_output_dims(Runtime& runtime, std::uint32_t model_id);
 

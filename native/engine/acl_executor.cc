@@ -6,6 +6,7 @@
 
 #include "acl/copy.h"
 #include "acl/errors.h"
+#include "core/clock.h"
 #include "engine/acl_signature.h"
 
 namespace npuserve::engine {
@@ -36,21 +37,36 @@ size_t bytes_of(const core::TensorSpec& spec, const core::Shape& shape) {
 }  // namespace
 
 AclExecutor::AclExecutor(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device,
-                         size_t slots, bool time_stages, std::shared_ptr<acl::HostRegistrar> registrar)
-    : registrar_(std::move(registrar)),
+                         AclExecutorOptions options)
+    : options_(std::move(options)),
       context_(runtime, device),
       stream_(*runtime),
-      model_(acl::Model::load_from_file(*runtime, path)) {
-  slots_.reserve(slots);
-  const bool timed = time_stages && acl::Event::can_time(*runtime);
-  for (size_t i = 0; i < slots; ++i) slots_.emplace_back(*runtime, model_.description(), timed);
+      sizes_(known_sizes(*runtime, path)),
+      model_(load(path)) {
+  const PlacedHere placed(options_.host);
+  memory_ = memory_use(device, 1, sizes_, model_.description(), options_.slots);
+  slots_.reserve(options_.slots);
+  const bool timed = options_.time_stages && acl::Event::can_time(*runtime);
+  for (size_t i = 0; i < options_.slots; ++i) slots_.emplace_back(*runtime, model_.description(), timed);
   signature_ = read_signature();
 }
 
 AclExecutor::~AclExecutor() {
   // Without the context nothing can be released; each release that fails is counted by the runtime. After a warm-up
   // that failed, work may still be queued on what is about to be given back.
-  if (attach().ok()) (void)settle();
+  if (guarded([this] { context_.make_current(); }).ok()) (void)settle();
+}
+
+// Into memory of its own, as only then the weights can be shared; the driver allocates where the library is too old.
+acl::Model AclExecutor::load(const std::string& path) {
+  acl::Runtime& runtime = context_.runtime();
+  if (!sizes_) return acl::Model::load_from_file(runtime, path);
+  weights_ = options_.weights;
+  if (!weights_ && sizes_->weight_bytes > 0) {
+    weights_ = std::make_shared<acl::DeviceMemory>(runtime, sizes_->weight_bytes);
+  }
+  if (sizes_->work_bytes > 0) work_.emplace(runtime, sizes_->work_bytes);
+  return acl::Model::load_from_file(runtime, path, {.work = work_ ? &*work_ : nullptr, .weights = weights_.get()});
 }
 
 // What the outputs are at each gear is told for the gear that was set last.
@@ -64,23 +80,35 @@ core::Signature AclExecutor::read_signature() {
   return signature_of(description, output_shapes);
 }
 
-void AclExecutor::warm_up() {
-  AclSlot& slot = slots_.front();
+void AclExecutor::warm_up(std::vector<int64_t> costs_ns) {
+  context_.make_current();
+  costs_ns_ = std::move(costs_ns);
+  const bool measures = costs_ns_.empty();
   for (size_t gear = 0; gear < signature_.gears.size(); ++gear) {
-    // Zero is a valid token id and a valid mask; what pinned memory holds after its allocation may be neither.
-    for (const std::span<std::byte> input : slot.host.inputs) std::ranges::fill(input, std::byte{0});
-    enqueue(slot, gear);
-    slot.done.synchronize();
+    run_zeros(gear);
+    if (measures) costs_ns_.push_back(run_zeros(gear));
   }
 }
 
+// Returns how long it took. Zero is a valid token id and a valid mask; what pinned memory holds after its allocation
+// may be neither.
+int64_t AclExecutor::run_zeros(size_t gear) {
+  AclSlot& slot = slots_.front();
+  for (const std::span<std::byte> input : slot.host.inputs) std::ranges::fill(input, std::byte{0});
+  const int64_t start_ns = core::steady_now_ns();
+  enqueue(slot, gear);
+  slot.done.synchronize();
+  return std::max<int64_t>(1, core::steady_now_ns() - start_ns);
+}
+
 core::Status AclExecutor::attach() noexcept {
-  return guarded([this] { context_.make_current(); });
+  core::Status status = guarded([this] { context_.make_current(); });
+  return status.ok() ? pin_thread(options_.host) : status;
 }
 
 core::Loan AclExecutor::borrow_input(size_t slot, size_t input, std::span<const std::byte> memory) noexcept {
-  if (!registrar_) return {};
-  core::Loan loan = registrar_->lend(memory);
+  if (!options_.registrar) return {};
+  core::Loan loan = options_.registrar->lend(memory);
   if (loan) slots_[slot].borrowed[input] = memory.data();
   return loan;
 }
@@ -152,10 +180,6 @@ void AclExecutor::copy_outputs(const AclSlot& slot, size_t gear) {
     acl::copy_async(buffers.host.data(), buffers.host.size_bytes(), buffers.device.data(), bytes,
                     acl::CopyKind::kDeviceToHost, stream_);
   }
-}
-
-core::Signature describe(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path, int device) {
-  return AclExecutor(runtime, path, device, 1, false).signature();
 }
 
 }  // namespace npuserve::engine
