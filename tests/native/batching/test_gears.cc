@@ -3,19 +3,13 @@
 #include <vector>
 
 #include "batching/gears.h"
+#include "signatures.h"
 
 namespace core = npuserve::core;
 using npuserve::batching::GearTable;
+using testing::tokens;
 
 namespace {
-
-// A model of two inputs of one shape, as a BERT's, with these (batch, length) gears.
-core::Signature tokens(const std::vector<std::pair<int64_t, int64_t>>& gears) {
-  core::Signature signature;
-  signature.inputs = {{"input_ids", core::Dtype::kInt64, {-1, -1}}, {"attention_mask", core::Dtype::kInt64, {-1, -1}}};
-  for (const auto& [rows, length] : gears) signature.gears.push_back({{{rows, length}, {rows, length}}, {}});
-  return signature;
-}
 
 std::vector<core::TensorView> of_length(int64_t rows, int64_t length) {
   return {{nullptr, 0, {rows, length}}, {nullptr, 0, {rows, length}}};

@@ -1,0 +1,349 @@
+// Batches of requests of different lengths. One instance unless said, two slots.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "batching/scheduler_core.h"
+#include "signatures.h"
+
+using npuserve::batching::Admission;
+using npuserve::batching::Arrival;
+using npuserve::batching::BucketTable;
+using npuserve::batching::Decision;
+using npuserve::batching::SchedulerCore;
+using npuserve::batching::SchedulerOptions;
+using npuserve::batching::TakenBatch;
+using npuserve::batching::Ticket;
+using npuserve::batching::Verdict;
+using testing::tokens;
+
+namespace {
+
+using Tickets = std::vector<Ticket>;
+using Gears = std::vector<std::pair<int64_t, int64_t>>;
+
+constexpr size_t kShort = 0;
+constexpr size_t kLong = 1;
+
+// Rows of 16 and of 64, one or four of them. A gear costs 10 and 1 for each 16 positions; one of four rows is cheaper
+// a row: a short row costs 3 (14 / 4), a long one 6 (26 / 4).
+const Gears kGears = {{1, 16}, {4, 16}, {1, 64}, {4, 64}};
+const std::vector<int64_t> kCosts = {11, 14, 14, 26};
+
+SchedulerOptions by_buckets(int64_t max_overtaken = 8, int64_t delay_ns = 0) {
+  SchedulerOptions options;
+  options.batching = {
+      .max_batch_size = 64, .dynamic_batching = true, .preferred_batch_sizes = {}, .max_queue_delay_ns = delay_ns};
+  options.buckets = true;
+  options.max_overtaken = max_overtaken;
+  return options;
+}
+
+SchedulerCore make(const SchedulerOptions& options, const Gears& gears = kGears,
+                   const std::vector<int64_t>& costs = kCosts, std::vector<int> devices = {0}) {
+  return {options, BucketTable(tokens(gears), costs), std::move(devices), 2};
+}
+
+Ticket queue(SchedulerCore& scheduler, size_t bucket, const Arrival& like = {}) {
+  Arrival arrival = like;
+  arrival.bucket = bucket;
+  const Admission admission = scheduler.submit(arrival, arrival.arrival_ns);
+  REQUIRE(admission.verdict == Verdict::kQueued);
+  return admission.ticket;
+}
+
+Tickets queue_many(SchedulerCore& scheduler, size_t count, size_t bucket) {
+  Tickets tickets;
+  for (size_t i = 0; i < count; ++i) tickets.push_back(queue(scheduler, bucket));
+  return tickets;
+}
+
+// Takes a batch and executes it in no time.
+TakenBatch run(SchedulerCore& scheduler, int64_t now_ns = 0) {
+  REQUIRE(scheduler.decide(0, now_ns).take);
+  TakenBatch batch = scheduler.take(0, now_ns);
+  scheduler.ended(0, now_ns);
+  scheduler.release_slot(0);
+  return batch;
+}
+
+// Makes the instance execute.
+void occupy(SchedulerCore& scheduler) {
+  queue(scheduler, kShort);
+  scheduler.take(0, 0);
+  REQUIRE(scheduler.queued() == 0);
+}
+
+}  // namespace
+
+TEST_CASE("a request that is alone goes at once, in the cheapest gear that holds it") {
+  SchedulerCore scheduler = make(by_buckets(8, 1'000'000));
+  const Ticket ticket = queue(scheduler, kLong);
+  CHECK(scheduler.decide(0, 0) == Decision{.take = true, .wake_at_ns = {}});
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.tickets == Tickets{ticket});
+  CHECK(batch.gear == 2);
+}
+
+TEST_CASE("requests of different lengths share a batch, the longest first, each length in order") {
+  SchedulerCore scheduler = make(by_buckets());
+  const Ticket first_short = queue(scheduler, kShort);
+  const Ticket first_long = queue(scheduler, kLong);
+  const Ticket second_short = queue(scheduler, kShort);
+  const Ticket second_long = queue(scheduler, kLong);
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.tickets == Tickets{first_long, second_long, first_short, second_short});
+  CHECK(batch.gear == 3);
+}
+
+TEST_CASE("the batch that wastes least goes first") {
+  SchedulerCore scheduler = make(by_buckets());
+  const Ticket lonely = queue(scheduler, kLong);
+  const Tickets many = queue_many(scheduler, 4, kShort);
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.gear == 1);  // four short rows in the gear for them: 12 of 14; with the long one: 15 of 26
+  CHECK(batch.tickets == many);
+  CHECK(run(scheduler).tickets == Tickets{lonely});
+}
+
+TEST_CASE("of batches that waste as little, the one with the oldest request goes first") {
+  const std::vector<int64_t> costs = {10, 40, 40, 160};  // nothing is gained by sharing
+  SchedulerCore scheduler = make(by_buckets(), kGears, costs);
+  const Ticket oldest = queue(scheduler, kLong);
+  queue_many(scheduler, 4, kShort);
+  CHECK(run(scheduler).tickets == Tickets{oldest});
+  CHECK(run(scheduler).tickets.size() == 4);  // and of these the larger
+}
+
+TEST_CASE("a batch never has more rows than the gear, nor than a batch may") {
+  SUBCASE("the gear") {
+    SchedulerCore scheduler = make(by_buckets());
+    queue_many(scheduler, 9, kShort);
+    CHECK(run(scheduler).tickets.size() == 4);
+  }
+  SUBCASE("the batch") {
+    SchedulerOptions options = by_buckets();
+    options.batching.max_batch_size = 3;
+    SchedulerCore scheduler = make(options);
+    queue_many(scheduler, 9, kShort);
+    const TakenBatch batch = run(scheduler);
+    CHECK(batch.tickets.size() == 3);
+    CHECK(batch.gear == 1);
+  }
+}
+
+TEST_CASE("preferred sizes mean nothing") {
+  SchedulerOptions options = by_buckets();
+  options.batching.preferred_batch_sizes = {2};
+  SchedulerCore scheduler = make(options);
+  queue_many(scheduler, 4, kShort);
+  CHECK(run(scheduler).tickets.size() == 4);
+}
+
+TEST_CASE("requests that bring several rows stay whole and in order") {
+  SchedulerCore scheduler = make(by_buckets());
+  const Ticket two = queue(scheduler, kShort, {.rows = 2});
+  const Ticket three = queue(scheduler, kShort, {.rows = 3});
+  const Ticket one = queue(scheduler, kShort);
+  CHECK(run(scheduler).tickets == Tickets{two});  // the last would fit, but does not overtake its like
+  CHECK(run(scheduler).tickets == Tickets{three, one});
+}
+
+TEST_CASE("where the head of a line does not fit, shorter requests may") {
+  SchedulerCore scheduler = make(by_buckets(0));
+  const Ticket first = queue(scheduler, kLong, {.rows = 3});
+  const Ticket wide = queue(scheduler, kLong, {.rows = 2});
+  const Ticket small = queue(scheduler, kShort);
+  CHECK(run(scheduler).tickets == Tickets{first, small});
+  CHECK(run(scheduler).tickets == Tickets{wide});
+}
+
+TEST_CASE("a request of more rows than its own bucket's gears goes into a longer one's") {
+  SchedulerCore scheduler = make(by_buckets(), {{1, 16}, {8, 64}}, {10, 300});
+  const Ticket wide = queue(scheduler, kShort, {.rows = 5});
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.tickets == Tickets{wide});
+  CHECK(batch.gear == 1);
+}
+
+TEST_CASE("while an instance executes, only a batch that later requests could not improve is queued behind it") {
+  SchedulerCore scheduler = make(by_buckets(), {{1, 16}, {4, 16}, {1, 64}, {4, 64}}, {10, 12, 40, 48});
+  occupy(scheduler);
+  queue_many(scheduler, 3, kShort);
+  CHECK(scheduler.decide(0, 0) == Decision{});
+  CHECK(scheduler.take(0, 0).tickets.empty());
+  SUBCASE("full") {
+    queue(scheduler, kShort);
+    CHECK(scheduler.decide(0, 0).take);
+    CHECK(scheduler.take(0, 0).tickets.size() == 4);
+  }
+  SUBCASE("full only with shorter ones, which waste what longer ones would not") {
+    queue(scheduler, kLong);
+    CHECK_FALSE(scheduler.decide(0, 0).take);
+  }
+  SUBCASE("stopping, nothing later comes") {
+    scheduler.stop();
+    CHECK(scheduler.take(0, 0).tickets.size() == 3);
+  }
+  SUBCASE("idle, it goes at once") {
+    scheduler.ended(0, 0);
+    CHECK(scheduler.decide(0, 0).take);
+  }
+}
+
+TEST_CASE("no request is passed over by more batches than the limit") {
+  for (const int64_t limit : {0, 1, 3, 8}) {
+    CAPTURE(limit);
+    SchedulerCore scheduler = make(by_buckets(limit));
+    const Ticket lonely = queue(scheduler, kLong);
+    int64_t passed = 0;
+    for (;; ++passed) {
+      while (scheduler.queued() < 9) queue(scheduler, kShort);
+      const Tickets taken = run(scheduler).tickets;
+      if (std::ranges::count(taken, lonely) == 0) continue;
+      CHECK(taken.front() == lonely);
+      break;
+    }
+    CHECK(passed == limit);
+  }
+}
+
+TEST_CASE("a request that is due leads the batch, and what fits goes with it") {
+  SchedulerCore scheduler = make(by_buckets(0));
+  const Ticket due = queue(scheduler, kShort);
+  const Tickets longer = queue_many(scheduler, 5, kLong);
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.gear == 3);
+  CHECK(batch.tickets == Tickets{due, longer[0], longer[1], longer[2]});
+}
+
+TEST_CASE("a request that has waited for the queue delay is due") {
+  SchedulerCore scheduler = make(by_buckets(8, 100));
+  const Ticket oldest = queue(scheduler, kLong);
+  for (int i = 0; i < 8; ++i) queue(scheduler, kShort, {.arrival_ns = 50});
+  CHECK(run(scheduler, 99).tickets.size() == 4);
+  CHECK(run(scheduler, 100).tickets.front() == oldest);
+}
+
+TEST_CASE("the level served leads; later levels fill what its gear has free") {
+  SchedulerOptions options = by_buckets();
+  options.levels = 2;
+  SchedulerCore scheduler = make(options);
+  const Tickets low = {queue(scheduler, kShort, {.priority = 2}), queue(scheduler, kLong, {.priority = 2})};
+  Tickets high;
+  for (int i = 0; i < 3; ++i) high.push_back(queue(scheduler, kShort, {.priority = 1}));
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.gear == 1);
+  CHECK(batch.tickets == Tickets{high[0], high[1], high[2], low[0]});  // the long one does not fit the gear
+  CHECK(run(scheduler).tickets == Tickets{low[1]});
+}
+
+TEST_CASE("a level waits while the one before it has requests, however long") {
+  SchedulerOptions options = by_buckets(0, 1);
+  options.levels = 2;
+  SchedulerCore scheduler = make(options);
+  const Ticket low = queue(scheduler, kLong, {.priority = 2});
+  for (int i = 0; i < 20; ++i) {
+    const Tickets high = {queue(scheduler, kShort, {.priority = 1}), queue(scheduler, kShort, {.priority = 1})};
+    CHECK(run(scheduler, 1000).tickets == high);
+  }
+  CHECK(run(scheduler, 1000).tickets == Tickets{low});
+}
+
+TEST_CASE("what timed out and stays comes after the others, among itself in order") {
+  SchedulerOptions options = by_buckets(0);
+  options.default_policy = {.timeout_ns = 100, .allows_override = false, .delays = true, .max_size = 0};
+  SchedulerCore scheduler = make(options);
+  const Ticket late = queue(scheduler, kLong);
+  scheduler.expire(100);
+  const Ticket timely = queue(scheduler, kShort, {.arrival_ns = 100});
+  CHECK(run(scheduler, 100).tickets == Tickets{timely});
+  CHECK(run(scheduler, 100).tickets == Tickets{late});
+}
+
+TEST_CASE("a cancelled request leaves its line, due or not") {
+  SchedulerCore scheduler = make(by_buckets(0));
+  const Ticket first = queue(scheduler, kLong);
+  const Ticket second = queue(scheduler, kShort);
+  scheduler.cancel(first);
+  CHECK(run(scheduler).tickets == Tickets{second});
+  CHECK(scheduler.decide(0, 0) == Decision{});
+}
+
+TEST_CASE("work goes to the device with the least left, as the gears cost") {
+  SchedulerCore scheduler = make(by_buckets(), kGears, kCosts, {0, 1});
+  queue(scheduler, kLong);
+  scheduler.take(0, 0);  // 14
+  queue(scheduler, kShort);
+  CHECK(scheduler.next_instance(0) == 1);
+  scheduler.take(1, 0);  // 11
+  queue_many(scheduler, 4, kShort);
+  CHECK(scheduler.next_instance(0) == 1);
+}
+
+TEST_CASE("without the option, or without gears, requests share by equal shapes") {
+  SchedulerOptions options = by_buckets();
+  options.buckets = false;
+  SchedulerCore scheduler = make(options);
+  const Ticket first = queue(scheduler, kShort, {.capacity_rows = 4, .row_shape = {16}});
+  queue(scheduler, kLong, {.capacity_rows = 4, .row_shape = {64}});
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.tickets == Tickets{first});
+  CHECK_FALSE(batch.gear.has_value());
+}
+
+TEST_CASE("for any traffic: batches fit, nobody is lost, and none is passed over beyond the limit") {
+  std::mt19937 random(11);
+  const Gears gears = {{1, 16}, {8, 16}, {2, 32}, {16, 32}, {1, 64}, {4, 64}, {4, 128}, {8, 128}};
+  const BucketTable table(tokens(gears), {});
+  const size_t buckets = table.buckets().size();
+  SchedulerOptions options = by_buckets(3);
+  SchedulerCore scheduler = make(options, gears, {});
+  struct Waiting {
+    size_t order;
+    size_t bucket;
+    int64_t rows;
+    int passed;
+  };
+  std::map<Ticket, Waiting> waiting;
+  size_t order = 0;
+  for (int step = 0; step < 20'000; ++step) {
+    const unsigned choice = random() % 8;
+    if (choice < 5 && waiting.size() < 60) {
+      const size_t bucket = random() % buckets;
+      const int64_t rows = 1 + static_cast<int64_t>(random() % 4 == 0 ? random() % 4 : 0);
+      const Ticket ticket = queue(scheduler, bucket, {.rows = rows});
+      REQUIRE(waiting.try_emplace(ticket, Waiting{order++, bucket, rows, 0}).second);
+    } else if (choice == 5 && !waiting.empty()) {
+      const auto left = std::next(waiting.begin(), static_cast<std::ptrdiff_t>(random() % waiting.size()));
+      scheduler.cancel(left->first);
+      waiting.erase(left);
+    } else if (!waiting.empty()) {
+      const TakenBatch batch = run(scheduler);
+      REQUIRE_FALSE(batch.tickets.empty());
+      size_t oldest = order;
+      int64_t rows = 0;
+      for (const Ticket ticket : batch.tickets) {
+        const Waiting& taken = waiting.at(ticket);
+        oldest = std::min(oldest, taken.order);
+        rows += taken.rows;
+        const auto& holding = std::ranges::find_if(table.buckets(), [&](const auto& bucket) {
+          return std::ranges::count(bucket.gears, *batch.gear, &npuserve::batching::BucketGear::gear) > 0;
+        });
+        REQUIRE(std::ranges::count(holding->holds, taken.bucket) == 1);
+        waiting.erase(ticket);
+      }
+      REQUIRE(rows <= gears[*batch.gear].first);
+      for (auto& [ticket, each] : waiting) {
+        each.passed += each.order < oldest ? 1 : 0;
+        REQUIRE(each.passed <= 3);
+      }
+    }
+    REQUIRE(scheduler.queued() == waiting.size());
+  }
+}
