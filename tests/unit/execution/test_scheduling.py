@@ -312,6 +312,85 @@ async def test_each_level_has_its_own_queue_size() -> None:
     assert len(scene.batches) == 4
 
 
+async def test_answers_keep_the_order_of_their_requests_where_the_config_asks() -> None:
+    scene = Scene(SchedulingOptions(preserve_ordering=True), instances=3)
+    await scene.ask(3)
+    first, second, third = scene.batches
+    await third.end()
+    await second.end()
+    assert [task.done() for task in scene.asked] == [False, False, False]
+    await first.end()
+    assert [task.done() for task in scene.asked] == [True, True, True]
+    await scene.ask(1)
+    await scene.end_all()
+    assert scene.asked[3].done()
+
+
+async def test_without_being_asked_answers_go_out_as_they_come() -> None:
+    scene = Scene(SchedulingOptions(), instances=2)
+    await scene.ask(2)
+    await scene.batches[1].end()
+    assert [task.done() for task in scene.asked] == [False, True]
+    await scene.end_all()
+
+
+async def test_held_answers_go_out_when_those_before_have_failed_or_nobody_waits_for_them() -> None:
+    scene = Scene(SchedulingOptions(preserve_ordering=True), instances=3)
+    await scene.ask(3)
+    scene.asked[0].cancel()
+    for running in reversed(scene.batches[1:]):
+        await running.end()
+    assert not scene.asked[2].done()
+    await scene.batches[0].fail(ServeError(StatusCode.INTERNAL, "broken"))
+    assert (scene.asked[1].done(), scene.asked[2].done()) == (True, True)
+
+
+async def test_a_request_that_would_wait_too_long_is_refused_at_once() -> None:
+    scene = Scene(SchedulingOptions(max_predicted_wait_us=150_000))
+    await scene.ask(1)
+    await scene.clock.advance(100 * MS)
+    await scene.end_all()  # an execution takes 100 ms, as is known now
+    await scene.ask(3)
+    error = await scene.error(3)
+    assert (error.status, error.message) == (
+        StatusCode.UNAVAILABLE,
+        "model 'M' is overloaded: a request would wait about 200 ms, more than admission_max_wait_us allows",
+    )
+    statistics = scene.executor.statistics()
+    assert (statistics.shed, statistics.failures.rejected, statistics.fail.count) == (1, 1, 0)
+    assert statistics.predicted_wait_ns == 200 * MS
+    await scene.clock.advance(100 * MS)
+    await scene.batches[1].end()
+    await scene.ask(1)
+    await scene.end_all()
+    assert (await scene.asked[4]).outputs == ()
+
+
+async def test_the_delay_gives_way_to_the_latency_that_is_to_be_held() -> None:
+    scene = Scene(dynamic(max_queue_delay_us=50_000, target_p99_us=20_000))
+    assert scene.executor.statistics().queue_delay_ns <= 20 * MS
+    for _ in range(20):
+        await scene.ask(2)
+        await scene.clock.advance(50 * MS)
+        await scene.end_all()
+    assert scene.executor.statistics().queue_delay_ns < 2 * MS
+    fixed = Scene(dynamic(max_queue_delay_us=50_000))
+    assert fixed.executor.statistics().queue_delay_ns == 50 * MS
+
+
+async def test_many_requests_time_out_one_after_another_with_one_timer() -> None:
+    scene = Scene(dynamic(default_policy=QueuePolicy(timeout_us=1_000_000, allows_override=True)))
+    await scene.ask(1)
+    for ms in (30, 10, 20):
+        await scene.ask(1, timeout=ms * 1000)
+    for ms, done in ((10, [2]), (20, [2, 3]), (30, [1, 2, 3])):
+        await scene.clock.advance(10 * MS)
+        assert [index for index, task in enumerate(scene.asked) if task.done()] == done, ms
+    for index in (1, 2, 3):
+        await scene.error(index)
+    await scene.end_all()
+
+
 async def test_close_completes_what_was_accepted_and_refuses_what_comes_then() -> None:
     scene = Scene(dynamic(max_queue_delay_us=10_000_000))
     await scene.ask(8)

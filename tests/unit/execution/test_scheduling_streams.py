@@ -90,3 +90,24 @@ async def test_a_unary_request_that_ends_without_a_result_is_an_error() -> None:
     with pytest.raises(ServeError, match="sent no response"):
         await asked
     await executor.close()
+
+
+async def test_streams_keep_the_order_of_their_requests_where_the_config_asks() -> None:
+    instance = StreamingInstance()
+    executor = StreamingExecutor("M", SIGNATURE, SchedulingOptions(preserve_ordering=True), [instance])
+    streams = [executor.stream(request()) for _ in range(2)]
+    waiting = []
+    for stream in streams:
+        waiting.append(asyncio.ensure_future(anext(stream)))
+        await settle()
+    first, second = instance.taken
+    second.send(ExecuteResult(outputs=(), parameters={"n": 2}))
+    second.finish()
+    first.send(ExecuteResult(outputs=(), parameters={"n": 1}))
+    await settle()
+    assert [task.done() for task in waiting] == [True, False]
+    first.finish()
+    assert (await waiting[1]).parameters == {"n": 2}
+    assert [result async for result in streams[1]] == []
+    assert [result async for result in streams[0]] == []
+    await executor.close()
