@@ -26,7 +26,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends libnghttp2-14 \
  && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(echo /wheels/npuserve-*.whl)[emulator,onnxruntime]" \
+    pip install --no-cache-dir "$(echo /wheels/npuserve-*.whl)[emulator,onnxruntime,tokenizer]" \
  && useradd --create-home --uid 1000 npuserve
 USER 1000
 EXPOSE 8000 8001 8002
@@ -42,7 +42,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends libnghttp2-14 \
  && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(echo /wheels/npuserve-*.whl)[onnxruntime]"
+    pip install --no-cache-dir "$(echo /wheels/npuserve-*.whl)[onnxruntime,tokenizer]"
 EXPOSE 8000 8001 8002
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/bin/bash", "-c", "source /usr/local/Ascend/cann/set_env.sh 2>/dev/null || source /usr/local/Ascend/ascend-toolkit/set_env.sh; exec npuserve \"$@\"", "npuserve"]

@@ -54,7 +54,7 @@ $(BUILD)/.built: $(NATIVE_INPUT) .venv/.system .venv/.tools
 # After the native build, which it finds done.
 .venv/.python: .venv/.tools pyproject.toml setup.py examples/bert_small/requirements.txt | native
 	@echo "installing what the server, the example and the tests need"
-	@$(BIN)/pip install $(PIP_FLAGS) --no-build-isolation -e '.[emulator,onnxruntime,otel,convert,bench,dev]'
+	@$(BIN)/pip install $(PIP_FLAGS) --no-build-isolation -e '.[emulator,onnxruntime,tokenizer,otel,convert,bench,dev]'
 	@$(BIN)/pip install $(PIP_FLAGS) --no-deps -r examples/bert_small/requirements.txt
 	@touch $@
 

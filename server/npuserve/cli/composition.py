@@ -23,6 +23,7 @@ from npuserve.execution.onnxruntime import OnnxRuntimeBackend
 from npuserve.execution.python_model.backend import PythonBackend
 from npuserve.execution.python_model.metrics import CustomMetrics
 from npuserve.execution.response_cache import ResponseCache
+from npuserve.execution.tokenizer import TokenizerBackend
 from npuserve.observability.exposition import Family, Sample
 from npuserve.observability.logging import LogSettings
 from npuserve.observability.npu_smi import NpuSmi
@@ -206,6 +207,7 @@ def _loader(
         "identity": IdentityBackend(),
         "onnxruntime": OnnxRuntimeBackend(),
         "python": python,
+        "tokenizer": TokenizerBackend(),
         "ensemble": EnsembleBackend(inference),
     }
     return ModelLoader(

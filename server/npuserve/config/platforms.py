@@ -23,6 +23,7 @@ PLATFORMS = (
     ASCEND,
     Platform("onnxruntime", "onnxruntime_onnx", "model.onnx"),
     Platform("python", "", "model.py"),
+    Platform("tokenizer", "", "tokenizer.json"),
     Platform("pytorch", "pytorch_libtorch", "model.pt"),
     Platform("tensorrt", "tensorrt_plan", "model.plan"),
     Platform("openvino", "", "model.xml"),

@@ -1,15 +1,16 @@
 """What goes into a model and what comes out, once a request was found to fit it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from npuserve.core.errors import ServeError
+from npuserve.core.record import record
 from npuserve.core.request import ParameterValue
 from npuserve.core.tensor import Tensor
 from npuserve.core.timing import RequestTiming
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ExecuteRequest:
     """A request that fits the model.
 
@@ -31,7 +32,7 @@ class ExecuteRequest:
     deadline: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ExecuteResult:
     """What a model answers: outputs in the signature's order, cut to the request's own rows and lengths.
 

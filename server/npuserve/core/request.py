@@ -1,10 +1,11 @@
 """One inference, free of any protocol: what a front end understood, what a model answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
+from npuserve.core.record import record
 from npuserve.core.tensor import Tensor
 from npuserve.core.timing import RequestTiming
 
@@ -12,7 +13,7 @@ ParameterValue = bool | int | float | str
 """A request's or response's parameter, as the protocols carry it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class GivenTensor:
     """An input as the client states it, not yet checked against a model.
 
@@ -25,7 +26,7 @@ class GivenTensor:
     data: bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RequestedOutput:
     """An output that the client asked for by name.
 
@@ -38,7 +39,7 @@ class RequestedOutput:
     destination: memoryview | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class InferenceRequest:
     """A ModelInfer of any origin: gRPC, HTTP, an ensemble's step, a Python model's call.
 
@@ -59,7 +60,7 @@ class InferenceRequest:
     trace_parent: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class InferenceResponse:
     """One response to an InferenceRequest.
 

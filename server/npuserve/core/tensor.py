@@ -1,12 +1,12 @@
 """A tensor as it passes between rooms: a name, a dtype, a shape and raw bytes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from npuserve.core.dtype import Dtype
+from npuserve.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record()
 class Tensor:
     """A named tensor.
 

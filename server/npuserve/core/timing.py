@@ -1,9 +1,9 @@
 """When the stages of a request happened."""
 
-from dataclasses import dataclass
+from npuserve.core.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RequestTiming:
     """The execution that answered a request, and its instants as `time.monotonic_ns()` counts, in order.
 

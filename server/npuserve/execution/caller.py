@@ -1,6 +1,6 @@
 """How a model calls other models of its server: an ensemble its steps, a Python model whatever it likes."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -22,8 +22,11 @@ class ModelCaller(Protocol):
         """
         ...
 
-    async def infer(self, request: InferenceRequest) -> InferenceResponse:
-        """Return the one response of a model that is not decoupled. Raises ServeError."""
+    def infer(self, request: InferenceRequest) -> Awaitable[InferenceResponse]:
+        """Give the one response of a model that is not decoupled: a `Ready` if it is there already.
+
+        What is returned must be awaited, once. Raises ServeError, at once or when it is awaited.
+        """
         ...
 
     def stream(self, request: InferenceRequest) -> AsyncIterator[InferenceResponse]:

@@ -5,9 +5,10 @@ Tensors pass between steps as the memory views that they are; nothing is copied 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import ExitStack, aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, aclosing
 from pathlib import Path
+from types import TracebackType
 
 from npuserve._proto.model_config_pb2 import DataType, ModelConfig
 from npuserve.config.contradiction import full_shape
@@ -16,18 +17,19 @@ from npuserve.config.validate import validate_tensors
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
+from npuserve.core.ready import Ready
 from npuserve.core.request import ParameterValue
 from npuserve.core.signature import ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.execution.caller import ModelCaller
-from npuserve.execution.counters import ExecutionCounters, Stages
+from npuserve.execution.counters import ExecutionCounters
 from npuserve.execution.ensemble_plan import EnsemblePlan, plan_ensemble
-from npuserve.execution.ensemble_run import EnsembleRun, of_ensemble, unset_output
+from npuserve.execution.ensemble_run import EnsembleRun, Values, of_ensemble, unset_output
 from npuserve.observability.statistics import ModelStatistics
 
 _DTYPES = {dtype.config_name: dtype for dtype in Dtype}
-_SEQUENCE: Mapping[str, ParameterValue] = {"sequence_id": 0, "sequence_start": False, "sequence_end": False}
+_SEQUENCE: dict[str, ParameterValue] = {"sequence_id": 0, "sequence_start": False, "sequence_end": False}
 
 
 class EnsembleBackend:
@@ -94,6 +96,7 @@ class EnsembleExecutor:
         self._plan = plan
         self._partial: dict[frozenset[str], EnsemblePlan] = {}
         self._signature = signature
+        self._left_out: dict[str, Tensor | None] = dict.fromkeys(spec.name for spec in signature.inputs)
         self._caller = caller
         self._counters = ExecutionCounters()
         self._open = 0
@@ -114,56 +117,70 @@ class EnsembleExecutor:
         """None: requests come through `execute`."""
         return
 
-    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
-        """Run one request. Raises what a step raises, naming the ensemble; see Executor.execute."""
-        with self._accepted(request) as run:
-            return self._result(request, run.plan, await run.through(run.plan.stages[0], self._given(request)))
+    def execute(self, request: ExecuteRequest) -> Awaitable[ExecuteResult]:
+        """Run one request, its first steps at once; see Executor.execute.
+
+        Raises what a step raises, naming the ensemble.
+        """
+        accepted = self._accept(request)
+        try:
+            run = accepted.run
+            answering = run.through(run.plan.stages[0], self._given(request))
+            if isinstance(answering, Ready):
+                result = self._result(request, run.plan, answering.result)
+        except BaseException as error:
+            accepted.end(error)
+            raise
+        if isinstance(answering, Ready):
+            accepted.end(None)
+            return Ready(result)
+        return self._rest(accepted, answering)
+
+    async def _rest(self, accepted: "_Accepted", answering: Awaitable[Values]) -> ExecuteResult:
+        with accepted:
+            return self._result(accepted.request, accepted.run.plan, await answering)
 
     async def stream(self, request: ExecuteRequest) -> AsyncGenerator[ExecuteResult]:
         """Yield a result for each response that reaches the outputs; see Executor.stream."""
-        with self._accepted(request) as run:
+        with self._accept(request) as run:
             async with aclosing(run.responses(self._given(request))) as responses:
                 async for values in responses:
                     yield self._result(request, run.plan, values)
 
-    @contextmanager
-    def _accepted(self, request: ExecuteRequest) -> Iterator[EnsembleRun]:
-        """Count the request that runs within, and what became of it. Raises ServeError if the ensemble is closed."""
+    def _accept(self, request: ExecuteRequest) -> "_Accepted":
+        """Take a request, which must be ended. Raises ServeError if the ensemble, or a step's model, is closed."""
         if self._is_stopping:
             raise ServeError(
                 StatusCode.UNAVAILABLE,
                 "Server is stopping, scheduler for model has stopped accepting new inference requests",
             )
         plan = self._plan_for(request.outputs)
-        run: EnsembleRun | None = None
         arrival_ns = time.monotonic_ns()
-        failure = "cancelled"
+        try:
+            held = self._caller.hold(plan.models)
+            caller = held.__enter__()
+        except ServeError as error:
+            self._counters.failed("other", time.monotonic_ns() - arrival_ns)
+            raise of_ensemble(plan.name, error) from error
         self._open += 1
         self._all_answered.clear()
-        try:
-            with ExitStack() as held:
-                run = EnsembleRun(plan, self._hold(plan, held), request)
-                yield run
-            failure = ""
-        except ServeError:
-            failure = "other"
-            raise
-        finally:
-            self._count(request.rows, failure, time.monotonic_ns() - arrival_ns, run.stages if run else Stages(0, 0, 0))
-            self._open -= 1
-            if self._open == 0:
-                self._all_answered.set()
+        return _Accepted(self._ended, request, EnsembleRun(plan, caller, request), held, arrival_ns)
 
-    def _hold(self, plan: EnsemblePlan, held: ExitStack) -> ModelCaller:
-        """Return a caller for which the steps' models stay in service until `held` ends. Raises ServeError."""
-        try:
-            return held.enter_context(self._caller.hold(plan.models))
-        except ServeError as error:
-            raise of_ensemble(plan.name, error) from error
+    def _ended(self, accepted: "_Accepted", error: BaseException | None) -> None:
+        """Count a request that is over, and what became of it."""
+        total_ns, stages = time.monotonic_ns() - accepted.arrival_ns, accepted.run.stages
+        if error is None:
+            self._counters.executed(accepted.request.rows, stages)
+            self._counters.succeeded(accepted.request.rows, total_ns=total_ns, queue_ns=0, stages=stages)
+        else:
+            self._counters.failed("other" if isinstance(error, ServeError) else "cancelled", total_ns)
+        self._open -= 1
+        if self._open == 0:
+            self._all_answered.set()
 
     def statistics(self) -> ModelStatistics:
         """Return a consistent snapshot of the counters; compute times are sums over the steps."""
-        return self._counters.snapshot(0)
+        return self._counters.snapshot(0, predicted_wait_ns=0, queue_delay_ns=0)
 
     async def close(self) -> None:
         """Refuse new requests, complete the accepted ones. Idempotent."""
@@ -172,7 +189,9 @@ class EnsembleExecutor:
 
     def _plan_for(self, outputs: tuple[str, ...]) -> EnsemblePlan:
         """Return what to run for these outputs; there are as many different plans as clients ask for."""
-        wanted = frozenset(outputs or self._plan.outputs)
+        if not outputs:
+            return self._plan
+        wanted = frozenset(outputs)
         if len(wanted) == len(self._plan.outputs):
             return self._plan
         if wanted not in self._partial:
@@ -182,8 +201,9 @@ class EnsembleExecutor:
     def _result(
         self, request: ExecuteRequest, plan: EnsemblePlan, values: Mapping[str, Tensor | None]
     ) -> ExecuteResult:
-        if any(values.get(name) is None for name in plan.outputs):
-            raise unset_output(plan.name)
+        for name in plan.outputs:
+            if values.get(name) is None:
+                raise unset_output(plan.name)
         # In the order in which the steps made them, as Triton.
         outputs = [
             Tensor(name, tensor.dtype, plan.layout.shape_of(name, tensor.shape), tensor.data)
@@ -192,18 +212,46 @@ class EnsembleExecutor:
         ]
         given = request.parameters
         return ExecuteResult(
-            outputs=outputs, parameters={name: given.get(name, value) for name, value in _SEQUENCE.items()}
+            outputs=outputs,
+            parameters={name: given.get(name, value) for name, value in _SEQUENCE.items()} if given else _SEQUENCE,
         )
 
     def _given(self, request: ExecuteRequest) -> dict[str, Tensor | None]:
         """Return the inputs by name, those that were left out as None."""
-        given: dict[str, Tensor | None] = dict.fromkeys(spec.name for spec in self._signature.inputs)
-        return given | {tensor.name: tensor for tensor in request.inputs}
+        given = self._left_out.copy()
+        for tensor in request.inputs:
+            given[tensor.name] = tensor
+        return given
 
-    def _count(self, rows: int, failure: str, total_ns: int, stages: Stages) -> None:
-        """Count a request; failure: its reason as in Failures, "" if there was none."""
-        if failure:
-            self._counters.failed(failure, total_ns)
-        else:
-            self._counters.executed(rows, stages)
-            self._counters.succeeded(rows, total_ns=total_ns, queue_ns=0, stages=stages)
+
+class _Accepted:
+    """A request for whose time its steps' models stay in service: `end` it, or use it as a context."""
+
+    __slots__ = ("_ended", "_held", "arrival_ns", "request", "run")
+
+    def __init__(
+        self,
+        ended: Callable[["_Accepted", BaseException | None], None],
+        request: ExecuteRequest,
+        run: EnsembleRun,
+        held: AbstractContextManager[ModelCaller],
+        arrival_ns: int,
+    ) -> None:
+        self._ended = ended
+        self._held = held
+        self.request = request
+        self.run = run
+        self.arrival_ns = arrival_ns
+
+    def __enter__(self) -> EnsembleRun:
+        return self.run
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """Give the models back and tell of the end."""
+        self._held.__exit__(None, None, None)
+        self._ended(self, error)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from npuserve._proto.model_config_pb2 import ModelConfig, ModelEnsembling, ModelInput, ModelOutput
 from npuserve.config.ensemble import decoupled_origins
+from npuserve.core.request import RequestedOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +31,20 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One model's place in the ensemble. inputs, outputs: the model's names to the ensemble's. version: "" for any."""
+    """One model's place in the ensemble.
+
+    inputs, outputs: the model's names to the ensemble's. reads: the ensemble tensors that it takes. wanted: what to
+    ask the model for. version: "" for any.
+    """
 
     model: str
     version: str
     inputs: dict[str, str]
     outputs: dict[str, str]
+    reads: frozenset[str]
+    wanted: tuple[RequestedOutput, ...]
     layout: Layout
     is_decoupled: bool
-
-    @property
-    def reads(self) -> frozenset[str]:
-        """The ensemble tensors that it takes."""
-        return frozenset(self.inputs.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +57,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsemblePlan:
-    """The stages in their order. layout: the ensemble's own. written_only: the outputs that no step reads."""
+    """The stages in their order.
+
+    models: the names and versions of all steps' models. layout: the ensemble's own. written_only: the outputs that no
+    step reads.
+    """
 
     name: str
     stages: tuple[Stage, ...]
+    models: tuple[tuple[str, str], ...]
     layout: Layout
     outputs: tuple[str, ...]
     written_only: frozenset[str]
@@ -67,12 +74,6 @@ class EnsemblePlan:
     def is_decoupled(self) -> bool:
         """Whether a request may have any number of responses."""
         return len(self.stages) > 1
-
-    @property
-    def models(self) -> list[tuple[str, str]]:
-        """The names and versions of all steps' models."""
-        steps = [step for stage in self.stages for step in (*stage.steps, stage.last) if step is not None]
-        return [(step.model, step.version) for step in steps]
 
     def asked_for(self, outputs: Collection[str]) -> "EnsemblePlan":
         """Return the plan with only the steps that these outputs need."""
@@ -88,7 +89,8 @@ class EnsemblePlan:
                 waiting = [step for step in waiting if step not in wanted]
                 steps += wanted
             stages.append(Stage(steps=tuple(step for step in stage.steps if step in steps), last=stage.last))
-        return replace(self, stages=tuple(reversed(stages)), outputs=tuple(outputs))
+        stages.reverse()
+        return replace(self, stages=tuple(stages), models=_models(stages), outputs=tuple(outputs))
 
 
 def plan_ensemble(config: ModelConfig, models: Sequence[ModelConfig]) -> EnsemblePlan:
@@ -120,6 +122,7 @@ def plan_ensemble(config: ModelConfig, models: Sequence[ModelConfig]) -> Ensembl
     return EnsemblePlan(
         name=config.name,
         stages=tuple(stages),
+        models=_models(stages),
         layout=_layout(config, config.output),
         outputs=outputs,
         written_only=frozenset(outputs) - read,
@@ -132,9 +135,16 @@ def _step(step: ModelEnsembling.Step, model: ModelConfig) -> Step:
         version=str(step.model_version) if step.model_version > 0 else "",
         inputs=dict(step.input_map),
         outputs=dict(step.output_map),
+        reads=frozenset(step.input_map.values()),
+        wanted=tuple(RequestedOutput(name=name) for name in step.output_map),
         layout=_layout(model, model.input),
         is_decoupled=model.model_transaction_policy.decoupled,
     )
+
+
+def _models(stages: Iterable[Stage]) -> tuple[tuple[str, str], ...]:
+    steps = [step for stage in stages for step in (*stage.steps, stage.last) if step is not None]
+    return tuple((step.model, step.version) for step in steps)
 
 
 def _layout(config: ModelConfig, tensors: Iterable[ModelInput | ModelOutput]) -> Layout:

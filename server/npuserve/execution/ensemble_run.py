@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.execution import ExecuteRequest
+from npuserve.core.ready import Ready
 from npuserve.core.request import GivenTensor, InferenceRequest, InferenceResponse, RequestedOutput
 from npuserve.core.tensor import Tensor
 from npuserve.core.timing import RequestTiming
@@ -17,6 +18,9 @@ from npuserve.execution.ensemble_plan import EnsemblePlan, Stage, Step
 
 Values = Mapping[str, Tensor | None]
 """The ensemble's tensors so far; None for an optional input that the request left out."""
+
+_Pending = tuple[Step, Awaitable[InferenceResponse], int]
+"""A step that was called, what it will answer, and when it was called."""
 
 
 def of_ensemble(name: str, error: ServeError) -> ServeError:
@@ -72,44 +76,91 @@ class EnsembleRun:
                 called_ns = time.monotonic_ns()
         self._sums.add(timing, waited_ns)
 
-    async def through(self, stage: Stage, given: Values) -> Values:
-        """Run the steps of a stage, each as soon as its tensors are there; return these and what they wrote.
+    def through(self, stage: Stage, given: Values) -> Awaitable[Values]:
+        """Run the steps of a stage, each as soon as its tensors are there; give these and what they wrote.
 
-        Raises ServeError: the first step's that failed; those that still run are cancelled.
+        The first steps run before this returns, as far as they are answered at once. Raises ServeError, at once or when
+        it is awaited: the first step's that failed; those that still run are cancelled.
         """
         values = dict(given)
         waiting = list(stage.steps)
-        running: set[asyncio.Task[Values]] = set()
-        started: list[asyncio.Task[Values]] = []
+        pending = self._advance(values, waiting)
+        if pending is None and not waiting:
+            return Ready(values)
+        return self._rest(values, waiting, pending)
+
+    def _advance(self, values: dict[str, Tensor | None], waiting: list[Step]) -> _Pending | None:
+        """Run steps as long as there is one to run and no other, until one takes time; return that one."""
+        while waiting:
+            ready = [step for step in waiting if step.reads <= values.keys()]
+            if not ready:
+                raise unset_output(self.plan.name)
+            if len(ready) > 1:
+                return None
+            (step,) = ready
+            waiting.remove(step)
+            called_ns = time.monotonic_ns()
+            try:
+                answering = self._caller.infer(self._call(step, values))
+            except ServeError as error:
+                raise of_ensemble(self.plan.name, error) from error
+            if not isinstance(answering, Ready):
+                return step, answering, called_ns
+            self._take(step, answering.result, called_ns, values)
+        return None
+
+    async def _rest(
+        self, values: dict[str, Tensor | None], waiting: list[Step], pending: _Pending | None
+    ) -> dict[str, Tensor | None]:
+        """Run what `_advance` has left."""
+        while pending is not None:
+            step, answering, called_ns = pending
+            try:
+                answer = await answering
+            except ServeError as error:
+                raise of_ensemble(self.plan.name, error) from error
+            self._take(step, answer, called_ns, values)
+            pending = self._advance(values, waiting)
+        if waiting:
+            await self._side_by_side(values, waiting)
+        return values
+
+    async def _side_by_side(self, values: dict[str, Tensor | None], waiting: list[Step]) -> None:
+        """Run steps of which some do not wait for each other, a task each."""
+        running: set[asyncio.Task[None]] = set()
+        started: list[asyncio.Task[None]] = []
         try:
             while waiting or running:
                 ready = [step for step in waiting if step.reads <= values.keys()]
                 if not ready and not running:
                     raise unset_output(self.plan.name)
                 waiting = [step for step in waiting if step not in ready]
-                if len(ready) == 1 and not running:
-                    values.update(await self._answered(ready[0], values))
-                    continue
                 tasks = [asyncio.create_task(self._answered(step, values)) for step in ready]
                 started += tasks
                 done, running = await asyncio.wait({*running, *tasks}, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    values.update(task.result())
+                    task.result()
         finally:
             for task in started:
                 task.cancel()
             if started:
                 await asyncio.gather(*started, return_exceptions=True)
-        return values
 
-    async def _answered(self, step: Step, values: Values) -> Values:
+    async def _answered(self, step: Step, values: dict[str, Tensor | None]) -> None:
         called_ns = time.monotonic_ns()
         try:
             answer = await self._caller.infer(self._call(step, values))
         except ServeError as error:
             raise of_ensemble(self.plan.name, error) from error
+        self._take(step, answer, called_ns, values)
+
+    def _take(self, step: Step, answer: InferenceResponse, called_ns: int, values: dict[str, Tensor | None]) -> None:
+        """Count a step's answer and put its outputs among the values; what it answers besides is dropped."""
         self._sums.add(answer.timing, time.monotonic_ns() - called_ns)
-        return _named(step, answer)
+        for tensor in answer.outputs:
+            name = step.outputs.get(tensor.name)
+            if name is not None:
+                values[name] = tensor
 
     async def _next(self, answers: AsyncIterator[InferenceResponse]) -> InferenceResponse | None:
         try:
@@ -135,7 +186,9 @@ class EnsembleRun:
 
     def _wanted(self, step: Step) -> Sequence[RequestedOutput]:
         """Return the outputs to ask a step for; one that only the client reads is written where the client wants it."""
-        places = {} if self.plan.is_decoupled else self._request.destinations
+        places = self._request.destinations
+        if not places or self.plan.is_decoupled:
+            return step.wanted
         return [
             RequestedOutput(name=name, destination=places.get(tensor) if tensor in self.plan.written_only else None)
             for name, tensor in step.outputs.items()

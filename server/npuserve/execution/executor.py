@@ -1,6 +1,6 @@
 """The one interface between the repository and what runs a model."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Protocol
 
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
@@ -24,11 +24,14 @@ class Executor(Protocol):
         """
         ...
 
-    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
-        """Run one request of a model that is not decoupled.
+    def execute(self, request: ExecuteRequest) -> Awaitable[ExecuteResult]:
+        """Run one request of a model that is not decoupled; what is returned must be awaited, once.
 
-        Raises ServeError: UNAVAILABLE (queue full, stopping), INVALID_ARGUMENT (longer than any gear), INTERNAL
-        (the device failed). Cancelling the awaiting task cancels the request if it has not been dispatched.
+        What is done at once may be answered by a `Ready`.
+
+        Raises ServeError, at once or when it is awaited: UNAVAILABLE (queue full, stopping), INVALID_ARGUMENT
+        (longer than any gear), INTERNAL (the device failed). Cancelling the awaiting task cancels the request if it
+        has not been dispatched.
         """
         ...
 

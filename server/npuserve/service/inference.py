@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
+from types import TracebackType
 
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.core.errors import ExecutionError, ServeError
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
+from npuserve.core.ready import Ready
 from npuserve.core.request import InferenceRequest, InferenceResponse
 from npuserve.core.status import StatusCode
 from npuserve.observability.requests import RequestObserver
@@ -48,6 +50,7 @@ class InferenceService:
     def __init__(self, observer: RequestObserver | None = None) -> None:
         self._registry: ModelRegistry | None = None
         self._served: dict[tuple[str, int], ServedModel] = {}
+        self._held: dict[tuple[tuple[str, str], ...], HeldModels] = {}
         self._observer = observer
         self.stopping = asyncio.Event()
         """Set when the server stops: streams that are open refuse what still comes over them, and end."""
@@ -60,6 +63,7 @@ class InferenceService:
     def _follow(self) -> None:
         # What is no longer ready must not be kept.
         self._served.clear()
+        self._held.clear()
         if self._registry is not None and self._registry.is_closing:
             self.stopping.set()
 
@@ -77,14 +81,13 @@ class InferenceService:
         """Return the effective config of a ready version. Raises ServeError."""
         return self.find(model, version).loaded.config
 
-    @contextmanager
-    def hold(self, models: Iterable[tuple[str, str]]) -> Iterator["HeldModels"]:
+    def hold(self, models: Iterable[tuple[str, str]]) -> "HeldModels":
         """Give a caller for which these names and versions stay what they are; see ModelCaller.hold."""
-        with ExitStack() as held:
-            found = {(name, version): self.find(name, version) for name, version in models}
-            for model in found.values():
-                held.enter_context(model.loaded.leases.hold())
-            yield HeldModels(self, found)
+        key = tuple(models)
+        held = self._held.get(key)
+        if held is None or held.is_ended:
+            held = self._held[key] = HeldModels(self, {each: self.find(*each) for each in key})
+        return held
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Find the model and return its one response. Raises ServeError."""
@@ -109,14 +112,14 @@ class InferenceService:
         """
         model = self._in_service(model, request)
         if self._observer is None or not request.front_end:
-            return _answer(model, request, _begin(model, request))
+            return _respond(model, request)
         recording = Recording(self._observer, str(model.loaded.version), request)
         try:
             executing = _begin(model, request)
         except Exception as error:
             recording.end(error)
             raise
-        return _recorded(recording, _answer(model, request, executing))
+        return _recorded(recording, model, request, executing)
 
     async def answers(
         self, model: ServedModel, request: InferenceRequest, *, errors_as_responses: bool = False
@@ -151,21 +154,41 @@ class InferenceService:
 
 
 class HeldModels:
-    """A `execution.caller.ModelCaller` that answers with versions found before, and else as the service."""
+    """A `execution.caller.ModelCaller` that answers with versions found before, and else as the service.
+
+    These stay in service within it as a context, which may be entered more than once at a time.
+    """
 
     def __init__(self, service: InferenceService, models: Mapping[tuple[str, str], ServedModel]) -> None:
         self._service = service
         self._models = models
+        self._leases = tuple(model.loaded.leases for model in models.values())
         self.config = service.config
         self.hold = service.hold
 
-    async def infer(self, request: InferenceRequest) -> InferenceResponse:
-        """Return the one response of a model that is not decoupled. Raises ServeError."""
+    def __enter__(self) -> "HeldModels":
+        for leases in self._leases:
+            leases.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for leases in self._leases:
+            leases.release()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether one of them is being closed."""
+        return any([leases.is_ended for leases in self._leases])
+
+    def infer(self, request: InferenceRequest) -> Awaitable[InferenceResponse]:
+        """Give the one response of a model that is not decoupled; see ModelCaller.infer."""
         model = self._models.get((request.model, request.version))
         if model is None:
-            return await self._service.infer(request)
+            return self._service.infer(request)
         _refuse_decoupled(model)
-        return await _answer(model, request, _begin(model, request))
+        return _respond(model, request)
 
     async def stream(self, request: InferenceRequest) -> AsyncGenerator[InferenceResponse]:
         """Yield the responses of any model, the last of them with `is_final`. Raises ServeError."""
@@ -203,6 +226,15 @@ def _begin(model: ServedModel, request: InferenceRequest) -> Awaitable[ExecuteRe
         raise
 
 
+def _respond(model: ServedModel, request: InferenceRequest) -> Awaitable[InferenceResponse]:
+    """Run a request; give its response, which must be awaited, as a `Ready` if the model answers at once."""
+    executing = _begin(model, request)
+    if not isinstance(executing, Ready):
+        return _answer(model, request, executing)
+    model.loaded.leases.release()
+    return Ready(inference_response(model.loaded, model.interface, request, executing.result))
+
+
 async def _answer(
     model: ServedModel, request: InferenceRequest, executing: Awaitable[ExecuteResult]
 ) -> InferenceResponse:
@@ -216,9 +248,11 @@ async def _answer(
     return inference_response(model.loaded, model.interface, request, result)
 
 
-async def _recorded(recording: Recording, answering: Awaitable[InferenceResponse]) -> InferenceResponse:
+async def _recorded(
+    recording: Recording, model: ServedModel, request: InferenceRequest, executing: Awaitable[ExecuteResult]
+) -> InferenceResponse:
     with recording:
-        response = await answering
+        response = await _answer(model, request, executing)
         recording.timing = response.timing
     return response
 

@@ -10,6 +10,7 @@ from npuserve.core.errors import ServeError
         ({}, {"model.om"}, "ascend", "ascend_om", "model.om"),
         ({}, {"readme.txt", "model.onnx"}, "onnxruntime", "onnxruntime_onnx", "model.onnx"),
         ({}, {"model.py"}, "python", "", "model.py"),
+        ({}, {"tokenizer.json"}, "tokenizer", "", "tokenizer.json"),
         ({"default_model_filename": "bert.om"}, {"bert.om"}, "ascend", "ascend_om", "bert.om"),
         ({"backend": "ascend"}, set(), "ascend", "ascend_om", "model.om"),
         ({"platform": "ascend_om"}, set(), "ascend", "ascend_om", "model.om"),

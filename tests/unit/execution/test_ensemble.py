@@ -95,7 +95,7 @@ async def test_steps_that_do_not_wait_for_each_other_run_together(models: Models
         ("right", {"IN": "I"}, {"OUT": "R"}),
     ]
     executor, _ = await load(models, ensemble(steps))
-    running = asyncio.create_task(executor.execute(ExecuteRequest(inputs=[rows(1)])))
+    running = asyncio.ensure_future(executor.execute(ExecuteRequest(inputs=[rows(1)])))
     async with asyncio.timeout(20):
         await models.entered["left"].wait()
         await models.entered["right"].wait()
@@ -118,7 +118,7 @@ async def test_a_step_starts_though_another_still_runs(models: Models) -> None:
         ("adds", {"A": "S", "B": "N"}, {"OUT": "O"}),
     ]
     executor, _ = await load(models, ensemble(steps))
-    running = asyncio.create_task(executor.execute(ExecuteRequest(inputs=[rows(1)])))
+    running = asyncio.ensure_future(executor.execute(ExecuteRequest(inputs=[rows(1)])))
     async with asyncio.timeout(20):
         await models.entered["next"].wait()
     models.gates["slow"].set()
@@ -140,7 +140,7 @@ async def test_a_failing_step_fails_the_request_with_its_code_and_ends_what_runs
         ("adds", {"A": "S", "B": "Q"}, {"OUT": "O"}),
     ]
     executor, _ = await load(models, ensemble(steps))
-    running = asyncio.create_task(executor.execute(ExecuteRequest(inputs=[rows(1)])))
+    running = asyncio.ensure_future(executor.execute(ExecuteRequest(inputs=[rows(1)])))
     async with asyncio.timeout(20):
         await models.entered["stuck"].wait()
     models.gates["refuses"].set()
@@ -160,7 +160,7 @@ async def test_cancelling_a_request_cancels_the_step_that_runs_and_starts_no_oth
     models.gates["stuck"] = asyncio.Event()
     steps: list[Wiring] = [("stuck", {"IN": "I"}, {"OUT": "T"}), ("after", {"IN": "T"}, {"OUT": "O"})]
     executor, _ = await load(models, ensemble(steps))
-    running = asyncio.create_task(executor.execute(ExecuteRequest(inputs=[rows(1)])))
+    running = asyncio.ensure_future(executor.execute(ExecuteRequest(inputs=[rows(1)])))
     async with asyncio.timeout(20):
         await models.entered["stuck"].wait()
     running.cancel()
@@ -327,7 +327,7 @@ async def test_a_closed_ensemble_refuses_and_completes_what_it_took(models: Mode
     models.add(model("stuck"), plus(1))
     models.gates["stuck"] = asyncio.Event()
     executor, _ = await load(models, ensemble([("stuck", {"IN": "I"}, {"OUT": "O"})]))
-    running = asyncio.create_task(executor.execute(ExecuteRequest(inputs=[rows(1)])))
+    running = asyncio.ensure_future(executor.execute(ExecuteRequest(inputs=[rows(1)])))
     async with asyncio.timeout(20):
         await models.entered["stuck"].wait()
     closing = asyncio.create_task(executor.close())
