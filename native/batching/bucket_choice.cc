@@ -102,8 +102,8 @@ std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, siz
       if (choice.has_all) break;  // a larger gear costs more and has no more to do
     }
   }
-  if (best_with_oldest && best_with_oldest->efficiency >= kEqual * best->efficiency) return best_with_oldest;
-  return best;
+  const bool is_equal = best && best_with_oldest && best_with_oldest->efficiency >= kEqual * best->efficiency;
+  return is_equal ? best_with_oldest : best;
 }
 
 void BucketChooser::take(RequestQueue& queue, size_t tier, const BucketChoice& choice,

@@ -4,6 +4,8 @@
 #include <functional>
 #include <map>
 #include <numeric>
+#include <tuple>
+#include <utility>
 
 namespace npuserve::batching {
 namespace {
@@ -86,8 +88,11 @@ BucketTable::BucketTable(const core::Signature& signature, std::span<const int64
     ordered.emplace_back(sizes, std::move(cheapest));
   }
   // A bucket then costs no less than those it holds; of equal cost the narrower stands first.
-  std::ranges::stable_sort(ordered, {},
-                           [](const auto& each) { return std::pair(each.second.row_cost_ns, volume(each.first)); });
+  std::ranges::sort(ordered, [](const auto& one, const auto& other) {
+    const std::tuple key(one.second.row_cost_ns, volume(one.first));
+    const std::tuple other_key(other.second.row_cost_ns, volume(other.first));
+    return key == other_key ? one.first < other.first : key < other_key;
+  });
   for (auto& [sizes, bucket] : ordered) {
     sizes_.push_back(sizes);
     buckets_.push_back(std::move(bucket));

@@ -32,8 +32,8 @@ struct SchedulerCore::State {
         costs(by_buckets) {
     if (options.target_p99_ns > 0) {
       delay.emplace(options.target_p99_ns, options.batching.max_queue_delay_ns, options.batching.max_batch_size);
-      adapt();
     }
+    adapt();
     // A batch has a row of each request at least; the one behind it says whether it could have grown.
     leading.resize(options.batching.dynamic_batching
                        ? static_cast<size_t>(std::max<int64_t>(1, options.batching.max_batch_size)) + 1
@@ -41,7 +41,9 @@ struct SchedulerCore::State {
   }
 
   // With buckets nothing waits for others to come: the delay bounds how long those that are there may go first.
-  void adapt() { options.batching.max_queue_delay_ns = by_buckets ? delay->allowance_ns() : delay->delay_ns(); }
+  void adapt() {
+    if (delay) options.batching.max_queue_delay_ns = by_buckets ? delay->allowance_ns() : delay->delay_ns();
+  }
 
   const QueuePolicy& policy_of(int64_t level) const {
     const auto own = options.policies.find(level);
@@ -194,7 +196,7 @@ TakenBatch SchedulerCore::State::take_leading(size_t instance, int64_t now_ns) {
   return batch;
 }
 
-SchedulerCore::SchedulerCore(SchedulerOptions options, BucketTable buckets, std::vector<int> devices,
+SchedulerCore::SchedulerCore(SchedulerOptions options, const BucketTable& buckets, const std::vector<int>& devices,
                              size_t slots_per_instance)
     : state_(std::make_unique<State>(std::move(options), buckets, devices, slots_per_instance)) {}
 
@@ -207,10 +209,8 @@ Admission SchedulerCore::submit(Arrival arrival, int64_t now_ns) {
   const int64_t level = state.level_of(arrival);
   if (state.is_full(level)) return {.verdict = Verdict::kQueueFull};
   if (state.is_overloaded(level, now_ns)) return {.verdict = Verdict::kOverloaded};
-  if (state.delay) {
-    state.delay->arrived(arrival.rows, now_ns);
-    state.adapt();
-  }
+  if (state.delay) state.delay->arrived(arrival.rows, now_ns);
+  state.adapt();
   const QueuePolicy& policy = state.policy_of(level);
   int64_t timeout_ns = policy.timeout_ns;
   const bool shortens = policy.allows_override && arrival.timeout_ns > 0 && arrival.timeout_ns < timeout_ns;

@@ -85,7 +85,8 @@ class SchedulerCore {
  public:
   // devices: one entry an instance, the device it runs on. buckets: of the model; without effect unless the options
   // ask. REQUIRES: valid options; devices and slots_per_instance not empty or 0.
-  SchedulerCore(SchedulerOptions options, BucketTable buckets, std::vector<int> devices, size_t slots_per_instance);
+  SchedulerCore(SchedulerOptions options, const BucketTable& buckets, const std::vector<int>& devices,
+                size_t slots_per_instance);
   ~SchedulerCore();
   SchedulerCore(SchedulerCore&&) noexcept;
 

@@ -13,7 +13,7 @@ using npuserve::batching::BucketTable;
 using npuserve::batching::SchedulerCore;
 using npuserve::batching::SchedulerOptions;
 using npuserve::batching::Verdict;
-using testing::tokens;
+using npuserve::batching::test::tokens;
 
 namespace {
 

@@ -10,7 +10,7 @@
 namespace core = npuserve::core;
 using npuserve::batching::Bucket;
 using npuserve::batching::BucketTable;
-using testing::tokens;
+using npuserve::batching::test::tokens;
 
 namespace {
 

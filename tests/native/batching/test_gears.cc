@@ -7,7 +7,7 @@
 
 namespace core = npuserve::core;
 using npuserve::batching::GearTable;
-using testing::tokens;
+using npuserve::batching::test::tokens;
 
 namespace {
 

@@ -20,7 +20,7 @@ using npuserve::batching::SchedulerOptions;
 using npuserve::batching::TakenBatch;
 using npuserve::batching::Ticket;
 using npuserve::batching::Verdict;
-using testing::tokens;
+using npuserve::batching::test::tokens;
 
 namespace {
 
