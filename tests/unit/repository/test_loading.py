@@ -116,9 +116,26 @@ async def test_every_check_of_the_config_room_is_made(tmp_path: Path, text: str,
 
 async def test_what_has_no_effect_is_said_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_model(tmp_path / "m" / "1" / "model.om")
-    write_config(tmp_path, "instance_group { host_policy: 'near' }")
+    write_config(tmp_path, "model_repository_agents { }")
     await load(tmp_path)
-    assert "model 'm': accepted, but without effect: instance_group.host_policy" in caplog.text
+    assert "model 'm': accepted, but without effect: model_repository_agents" in caplog.text
+
+
+async def test_a_parameter_that_looks_like_a_known_one_is_said_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_model(tmp_path / "m" / "1" / "model.om")
+    write_config(tmp_path, 'parameters { key: "bucket_masks" value { string_value: "x" } }')
+    await load(tmp_path)
+    assert "model 'm': nothing reads parameter 'bucket_masks': is 'bucket_mask' meant?" in caplog.text
+
+
+async def test_parameters_that_contradict_the_model_fail_the_load(tmp_path: Path) -> None:
+    write_model(tmp_path / "m" / "1" / "model.om")
+    write_config(tmp_path, 'parameters { key: "buckets" value { string_value: "on" } }')
+    error = await failure(tmp_path)
+    assert error.status is StatusCode.INVALID_ARGUMENT
+    assert "no input has a length that varies" in error.message
 
 
 async def test_a_config_that_is_a_link_to_nowhere_is_not_taken_for_none(tmp_path: Path) -> None:
