@@ -16,6 +16,7 @@ endfunction()
 add_room_tests(core npuserve_core)
 add_room_tests(batching npuserve_batching)
 add_room_tests(acl npuserve_acl)
+add_room_tests(ort npuserve_ort)
 
 # Shared libraries that are AscendCL but for one function, for the tests of loading.
 function(add_partial_acl name missing variable)

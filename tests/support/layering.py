@@ -29,14 +29,16 @@ NATIVE_ROOMS: Mapping[str, frozenset[str]] = {
     "wire": frozenset({"core"}),
     "batching": frozenset({"core"}),
     "acl": frozenset({"core"}),
-    "engine": frozenset({"batching", "acl", "core"}),
-    "engine/bindings": frozenset({"engine", "batching", "acl", "core"}),
+    "ort": frozenset({"core"}),
+    "engine": frozenset({"batching", "acl", "ort", "core"}),
+    "engine/bindings": frozenset({"engine", "batching", "acl", "ort", "core"}),
     "emulator": frozenset(),
 }
 
 # The C ABI is all that the emulator knows of `acl`; the rest of the product knows `acl` by its C++ API alone.
 C_ABI = frozenset({"acl/abi.h", "acl/constants.h", "acl/error_codes.def", "acl/functions.def"})
 ACL_PRIVATE = C_ABI | {"acl/functions.h", "acl/call.h"}
+ORT_PRIVATE = frozenset({"ort/abi.h", "ort/functions.def", "ort/functions.h", "ort/call.h"})
 
 # Third-party headers, by the first part of their path, and the one room that may include them.
 THIRD_PARTY_ROOMS: Mapping[str, str] = {
@@ -136,11 +138,11 @@ def _native_allowed(file: Path, bracket: str, included: str) -> bool:
     if bracket == "<":
         return _third_party_allowed(room, included)
     target = _native_room(Path(included))
-    if room == "acl" and target == "acl":
+    if room in ("acl", "ort") and target == room:
         return True
     if room == "emulator":
         return target == "emulator" or included in C_ABI
-    if included in ACL_PRIVATE:
+    if included in ACL_PRIVATE | ORT_PRIVATE:
         return False
     return target == room or target in NATIVE_ROOMS.get(room, frozenset())
 

@@ -6,12 +6,17 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "acl/host_registrar.h"
 #include "acl/runtime.h"
 #include "core/mutex.h"
+#include "core/signature.h"
+#include "engine/executor.h"
+#include "ort/runtime.h"
+#include "ort/session.h"
 
 namespace npuserve::engine::bindings {
 
@@ -37,10 +42,22 @@ struct RuntimeHandle {
   std::shared_ptr<HostRegistrars> registrars;
 };
 
+// Python's OnnxRuntime.
+struct OrtHandle {
+  std::shared_ptr<const ort::Runtime> runtime;
+};
+
+// The instances of an ONNX model, warmed up, which know what the signature's gears cost. share_session: one session for
+// all. Throws ort::Error, std::invalid_argument.
+std::vector<std::unique_ptr<Executor>> make_ort_executors(const OrtHandle& runtime, const std::string& path,
+                                                          const ort::SessionOptions& options, bool share_session,
+                                                          const core::Signature& signature, size_t instances);
+
 pybind11::tuple to_tuple(const std::vector<int64_t>& shape);
 
 void register_completions(pybind11::module_& module);
 void register_model(pybind11::module_& module);
+void register_ort(pybind11::module_& module);
 void register_scheduler_core(pybind11::module_& module);
 
 }  // namespace npuserve::engine::bindings
