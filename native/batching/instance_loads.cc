@@ -25,7 +25,7 @@ std::optional<size_t> InstanceLoads::least_loaded(int64_t now_ns) const {
   std::tuple<bool, double, double> least_load;
   for (size_t i = 0; i < instances_.size(); ++i) {
     const Instance& instance = instances_[i];
-    if (instance.free_slots == 0) continue;
+    if (instance.free_slots == 0 || instance.held) continue;
     const std::tuple load(is_executing(i), left_[instance.device], instance.predicted_ns);
     if (least && least_load <= load) continue;
     least = i;

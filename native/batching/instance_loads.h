@@ -34,11 +34,12 @@ class InstanceLoads {
   size_t size() const { return instances_.size(); }
   size_t devices() const { return devices_.size(); }
   bool has_free_slot(size_t instance) const { return instances_[instance].free_slots > 0; }
+  void set_held(size_t instance, bool held) { instances_[instance].held = held; }
   bool is_executing(size_t instance) const { return !instances_[instance].batches.empty(); }
   size_t executing(size_t instance) const { return instances_[instance].batches.size(); }
 
-  // Of the instances with a free slot the one to give a batch to: an idle one if there is one, then the one whose
-  // device, then itself, has the least work left; then the first. None without a free slot.
+  // Of the instances with a free slot that are not held the one to give a batch to: an idle one if there is one, then
+  // the one whose device, then itself, has the least work left; then the first. None if there is no such.
   std::optional<size_t> least_loaded(int64_t now_ns) const;
 
   // REQUIRES: a free slot.
@@ -63,6 +64,7 @@ class InstanceLoads {
   struct Instance {
     size_t device = 0;
     size_t free_slots = 0;
+    bool held = false;
     std::vector<Started> batches;  // in order; the first one executes
     double first_share_ns = 0;     // the device's share_ns when that began
     double predicted_ns = 0;       // of all

@@ -271,6 +271,8 @@ void SchedulerCore::ended(size_t instance, int64_t now_ns) { state_->costs.learn
 
 void SchedulerCore::release_slot(size_t instance) { state_->loads.release_slot(instance); }
 
+void SchedulerCore::set_held(size_t instance, bool held) { state_->loads.set_held(instance, held); }
+
 void SchedulerCore::answered(int64_t latency_ns, int64_t now_ns) {
   State& state = *state_;
   if (!state.delay) return;

@@ -117,6 +117,9 @@ class SchedulerCore {
   // A slot of the instance may be filled again.
   void release_slot(size_t instance);
 
+  // A held instance is given no batch, as if it had no free slot, and others are given what it could have had.
+  void set_held(size_t instance, bool held);
+
   // A request was answered so long after its arrival: what target_p99_ns is held with.
   void answered(int64_t latency_ns, int64_t now_ns);
 

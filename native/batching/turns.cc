@@ -61,10 +61,13 @@ void Turns::give_back(Seat seat) {
   pools_.give_back(place.options.device, place.options.needs);
 }
 
-void Turns::withdraw(Seat seat) {
+bool Turns::withdraw(Seat seat) {
   Place& place = places_.at(seat);
-  leave(place, place.executing > 0 ? State::kHere : State::kAway);
+  const State state = place.executing > 0 ? State::kHere : State::kAway;
+  if (place.state == state) return false;
+  leave(place, state);
   refresh_device(place.options.device);
+  return true;
 }
 
 void Turns::set_backlogged(uint64_t model, bool backlogged) {
@@ -93,6 +96,7 @@ std::ranges::subrange<Turns::Flows::const_iterator> Turns::flows_of(int device) 
 
 bool Turns::may_go(Seat seat) const {
   if (!has_resources(seat)) return false;
+  if (!places_.at(seat).options.shares) return true;
   const FlowKey own = key_of(places_.at(seat));
   const Flow& flow = flows_.at(own);
   return std::ranges::all_of(flows_of(own.first), [&](const auto& entry) {
@@ -136,6 +140,7 @@ void Turns::leave(Place& place, State state) {
 void Turns::refresh(Flow& flow, double device_clock) const {
   const bool counts = std::ranges::any_of(flow.seats, [&](Seat seat) {
     const Place& place = places_.at(seat);
+    if (!place.options.shares) return false;
     return waits(place) ? has_resources(seat) : flow.backlogged && place.state == State::kHere;
   });
   if (counts && !flow.counts) flow.clock = std::max(flow.clock, device_clock);

@@ -30,6 +30,7 @@ namespace npuserve::batching {
 struct SeatOptions {
   uint64_t model = 0;    // any number that its models do not share
   int device = 0;        // that it shares with others of the same number
+  bool shares = true;    // false: it may go whatever others had of the device, as if each had one of its own
   double weight = 1;     // of the model; above 0
   int64_t priority = 1;  // the higher, the fewer executions; 0 is 1
   std::vector<ResourceNeed> needs{};
@@ -57,8 +58,8 @@ class Turns {
   // An execution has ended.
   void give_back(Seat seat);
 
-  // The seat has nothing to execute now, and does not wait.
-  void withdraw(Seat seat);
+  // The seat has nothing to execute now, and does not wait. Whether that is news.
+  bool withdraw(Seat seat);
 
   // Whether requests of the model wait, as long as its seats execute or have not withdrawn.
   void set_backlogged(uint64_t model, bool backlogged);

@@ -67,9 +67,9 @@ void ModelTurns::give_back(size_t instance, bool backlogged) {
   turns_->turns_.set_backlogged(model_, backlogged);
 }
 
-void ModelTurns::withdraw(size_t instance) {
+bool ModelTurns::withdraw(size_t instance) {
   const core::MutexLock lock(turns_->mutex_);
-  turns_->turns_.withdraw(seats_[instance]);
+  return turns_->turns_.withdraw(seats_[instance]);
 }
 
 void ModelTurns::call_others() {

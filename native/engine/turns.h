@@ -69,8 +69,8 @@ class ModelTurns {
   // An execution of the instance has ended.
   void give_back(size_t instance, bool backlogged);
 
-  // The instance has no batch to take.
-  void withdraw(size_t instance);
+  // The instance has no batch to take. Whether that is news, and others may have to be called.
+  bool withdraw(size_t instance);
 
   // Calls the instances, of any model, that may try again after what was done. REQUIRES: no scheduler's mutex is held.
   void call_others();

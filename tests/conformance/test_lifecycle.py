@@ -193,7 +193,7 @@ def test_a_port_in_use_ends_the_start(waiting: Path) -> None:
         (["--foo=1"], "unrecognized arguments: --foo=1"),
         (["--grpc-port=many"], "argument --grpc-port: invalid int value: 'many'"),
         (["--exit-on-error=perhaps"], "argument --exit-on-error: expected true or false, got 'perhaps'"),
-        (["--rate-limit=execution_count"], "--rate-limit=execution_count is not supported by npuserve"),
+        (["--model-namespacing=true"], "--model-namespacing=true is not supported by npuserve"),
         (["--model-control-mod=poll"], "(did you mean --model-control-mode?)"),
     ],
 )
@@ -210,6 +210,11 @@ def test_a_wrong_flag_ends_with_usage_and_code_1(waiting: Path, flags: list[str]
         (["--grpc-port=99999"], "--grpc-port must be in range [0, 65535], got 99999"),
         (["--model-control-mode=now"], "--model-control-mode must be one of none, explicit, poll, got 'now'"),
         (["--http-port=7", "--grpc-port=7"], "--http-port must differ from --grpc-port, both are 7 on 0.0.0.0"),
+        (["--rate-limit=some"], "--rate-limit must be one of off, execution_count, got 'some'"),
+        (
+            ["--host-policy=near"],
+            "--host-policy option format is '<policy name>,<setting>=<value>'. Got near",
+        ),
         (["--trace-config=rate=0"], "--trace-config rate must be in range [1, 4294967295], got 0"),
         (
             ["--grpc-header-forward-pattern=("],

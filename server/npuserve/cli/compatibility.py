@@ -8,15 +8,13 @@ WITHOUT_EFFECT = (
     *("--grpc-max-response-pool-size", "--pinned-memory-pool-byte-size", "--cuda-memory-pool-byte-size"),
     *("--min-supported-compute-capability", "--model-load-gpu-limit", "--enable-peer-access"),
     *("--cuda-virtual-address-size", "--buffer-manager-thread-count", "--backend-directory", "--repoagent-directory"),
-    *("--cache-directory", "--host-policy"),
+    "--cache-directory",
 )
 
 # Flags whose effect a user relies on: leaving them out silently would be unsafe or wrong. With the values that ask for
 # nothing they are accepted.
 REFUSED: Mapping[str, Collection[str]] = {
     "--model-namespacing": ("false", "off", "0"),
-    "--rate-limit": ("off",),
-    "--rate-limit-resource": (),
     "--allow-sagemaker": ("false", "off", "0"),
     "--allow-vertex-ai": ("false", "off", "0"),
 }

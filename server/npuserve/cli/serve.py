@@ -26,6 +26,7 @@ from npuserve.cli.server_flags import (
     add_log_arguments,
     add_model_arguments,
     control_options,
+    device_sharing,
 )
 from npuserve.cli.settings import backend_settings, cache_bytes, default_max_batch_sizes
 from npuserve.config.options import ServerOptions
@@ -111,4 +112,5 @@ def _options(parsed: argparse.Namespace, environment: Mapping[str, str]) -> Serv
         log_file=parsed.log_file,
         log_slow_requests_ms=parsed.log_slow_requests_ms,
         acl_candidates=acl_candidates(parsed.acl_library, parsed.device, environment),
+        sharing=device_sharing(parsed),
     )

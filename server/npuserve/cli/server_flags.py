@@ -7,6 +7,7 @@ from npuserve.cli.acl_library import DEVICES
 from npuserve.cli.parser import add_flag
 from npuserve.config.control_options import ControlOptions
 from npuserve.config.options import LOG_FORMATS
+from npuserve.config.sharing import SharingOptions, sharing_options
 
 
 def add_model_arguments(group: argparse._ArgumentGroup) -> None:
@@ -88,3 +89,25 @@ def add_device_arguments(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--device", choices=DEVICES, default="auto", help="npu, emulator, or auto: npu if ASCEND_HOME_PATH is set")
     add("--acl-library", metavar="PATH", help="AscendCL library (also NPUSERVE_ACL_LIBRARY); goes before --device")
+    add(
+        "--host-policy",
+        action="append",
+        default=[],
+        metavar="NAME,KEY=VALUE",
+        help="numa-node=N or cpu-cores=A-B of the threads of instances whose host_policy is NAME; may be repeated",
+    )
+    add("--rate-limit", default="off", metavar="MODE", help="execution_count: instances wait for resources (off)")
+    add(
+        "--rate-limit-resource",
+        action="append",
+        default=[],
+        metavar="NAME:COUNT[:DEVICE]",
+        help="how many there are of a resource (the largest need); may be repeated",
+    )
+
+
+def device_sharing(parsed: argparse.Namespace) -> SharingOptions:
+    """Return the checked options of who runs where and when. Raises ValueError."""
+    return sharing_options(
+        host_policies=parsed.host_policy, rate_limit=parsed.rate_limit, resources=parsed.rate_limit_resource
+    )

@@ -2,33 +2,41 @@
 
 from dataclasses import dataclass, field
 
-from npuserve._proto.model_config_pb2 import ModelConfig, ModelInstanceGroup
+from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.buckets import BucketOptions, bucket_options, bucket_settings_without_effect
 from npuserve.config.contradiction import full_shape
 from npuserve.config.parameters import number, wrong
+from npuserve.config.placement import InstancePlacement, placements
 from npuserve.config.scheduling import SchedulingOptions, scheduling_options
 from npuserve.config.validate import unsupported, validate_instances
-from npuserve.core.errors import invalid
 from npuserve.core.signature import ModelSignature
 
 _WEIGHT = "device_weight"
 _HEAVIEST = 1000.0
+_RATE_LIMITED = ("ascend", "identity")
+"""The backends whose instances wait for resources."""
+_PLACED = ("ascend",)
+"""The backends whose instances run where a host policy says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchingOptions:
     """How requests become executions, and where.
 
-    devices: one entry per instance, the ordinal of its device; 0 for each if the backend runs on the CPU.
     device_weight: the model's share of a device, beside those of other models.
     variable_output_axes: per output of the signature, the axes of its full shape that follow a request's own length.
     """
 
     scheduling: SchedulingOptions
-    devices: tuple[int, ...]
+    instances: tuple[InstancePlacement, ...]
     variable_output_axes: tuple[tuple[int, ...], ...]
     buckets: BucketOptions = field(default_factory=BucketOptions)
     device_weight: float = 1.0
+
+    @property
+    def devices(self) -> tuple[int, ...]:
+        """One entry per instance, the ordinal of its device; 0 for each if the backend runs on the CPU."""
+        return tuple(instance.device for instance in self.instances)
 
 
 def batching_options(
@@ -45,7 +53,7 @@ def batching_options(
     return BatchingOptions(
         scheduling=scheduling_options(config),
         buckets=bucket_options(config, signature),
-        devices=_cpu_instances(config) if on_cpu else _devices(config, device_count),
+        instances=placements(config, device_count=device_count, on_cpu=on_cpu),
         device_weight=_device_weight(config),
         variable_output_axes=_variable_output_axes(config, signature),
     )
@@ -82,8 +90,10 @@ def settings_without_effect(config: ModelConfig, signature: ModelSignature) -> t
         "allow_timeout_override": any(
             policy.allow_timeout_override and not policy.default_timeout_microseconds for policy in policies
         ),
-        "instance_group.rate_limiter": any(group.HasField("rate_limiter") for group in config.instance_group),
-        "instance_group.host_policy": any(group.host_policy for group in config.instance_group),
+        "instance_group.rate_limiter": config.backend not in _RATE_LIMITED
+        and any(group.HasField("rate_limiter") for group in config.instance_group),
+        "instance_group.host_policy": config.backend not in _PLACED
+        and any(group.host_policy for group in config.instance_group),
         "optimization.execution_accelerators": optimization.HasField("execution_accelerators"),
         "optimization.cuda": optimization.HasField("cuda"),
         "cc_model_filenames": bool(config.cc_model_filenames),
@@ -102,38 +112,6 @@ def _device_weight(config: ModelConfig) -> float:
     if not 1 / _HEAVIEST <= weight <= _HEAVIEST:
         raise wrong(config, _WEIGHT, f"must be in {1 / _HEAVIEST:g} to {_HEAVIEST:g}, got {weight:g}")
     return weight
-
-
-def _devices(config: ModelConfig, device_count: int) -> tuple[int, ...]:
-    """One device per instance: `count` on each listed one; a group that leaves the choice spreads over all."""
-    if device_count == 0:
-        raise invalid(f"model '{config.name}' needs an NPU but none is available")
-    devices: list[int] = []
-    for group in config.instance_group:
-        if group.passive:
-            continue
-        if group.kind == ModelInstanceGroup.KIND_CPU:
-            raise invalid(
-                f"instance group {group.name} of model {config.name} has kind KIND_CPU but backend '{config.backend}' "
-                "runs on NPUs only"
-            )
-        if group.kind == ModelInstanceGroup.KIND_MODEL:
-            devices.extend(instance % device_count for instance in range(group.count))
-        else:
-            devices.extend(device for _ in range(group.count) for device in group.gpus)
-    return _at_least_one(config, devices)
-
-
-def _cpu_instances(config: ModelConfig) -> tuple[int, ...]:
-    return _at_least_one(
-        config, [0 for group in config.instance_group if not group.passive for _ in range(group.count)]
-    )
-
-
-def _at_least_one(config: ModelConfig, devices: list[int]) -> tuple[int, ...]:
-    if not devices:
-        raise invalid(f"model '{config.name}' has no instance that takes requests")
-    return tuple(devices)
 
 
 def _variable_output_axes(config: ModelConfig, signature: ModelSignature) -> tuple[tuple[int, ...], ...]:

@@ -9,6 +9,7 @@ from npuserve.config.grpc_options import GrpcOptions
 from npuserve.config.http_options import HttpOptions
 from npuserve.config.metrics_options import MetricsOptions
 from npuserve.config.require import require
+from npuserve.config.sharing import SharingOptions
 from npuserve.config.trace_options import TraceOptions
 
 LOG_FORMATS = ("default", "ISO8601", "json")
@@ -31,6 +32,7 @@ class ServerOptions:
     allow_client_shm: who may use shared memory; None are the peers on this machine.
     log_file: lines are appended to it; None is stderr. log_slow_requests_ms: 0 logs none for its slowness.
     acl_candidates: in order of preference, the files that together are one AscendCL library.
+    sharing: where instances run, and what they wait for.
     """
 
     model_repositories: tuple[Path, ...]
@@ -57,6 +59,7 @@ class ServerOptions:
     log_file: Path | None = None
     log_slow_requests_ms: float = 0.0
     acl_candidates: tuple[tuple[str, ...], ...] = ()
+    sharing: SharingOptions = field(default_factory=SharingOptions)
 
     def __post_init__(self) -> None:
         require(bool(self.model_repositories), "--model-repository must be given at least once")

@@ -11,6 +11,8 @@
 #include <random>
 #include <vector>
 
+#include "batching/scheduler_core.h"
+
 namespace npuserve::batching {
 namespace {
 
@@ -122,6 +124,19 @@ TEST_CASE("a model without requests holds nobody up, and saves nothing for when 
   CHECK(std::abs(device.clients[1].ended - before - 500) <= 4);
 }
 
+TEST_CASE("an instance that is held is passed over, and asked again when it is not") {
+  SchedulerCore core({.batching = {.max_batch_size = 1}}, {}, {0, 1}, 1);
+  REQUIRE(core.submit({}, 0).verdict == Verdict::kQueued);
+  REQUIRE(core.decide(0, 0).take);
+  core.set_held(0, true);
+  CHECK_FALSE(core.decide(0, 0).take);
+  CHECK(core.decide(1, 0).take);
+  core.set_held(1, true);
+  CHECK_FALSE(core.next_instance(0));
+  core.set_held(0, false);
+  CHECK(core.decide(0, 0).take);
+}
+
 TEST_CASE("models on different devices do not wait for each other") {
   Turns turns;
   const Seat first = turns.add({.model = 1, .device = 0});
@@ -131,6 +146,19 @@ TEST_CASE("models on different devices do not wait for each other") {
     turns.charge(first, 1'000'000);
   }
   CHECK(turns.take(second));
+}
+
+TEST_CASE("a model that does not share waits for nobody, and nobody for it") {
+  Turns turns;
+  const Seat alone = turns.add({.model = 1, .shares = false});
+  const Seat other = turns.add({.model = 2});
+  for (int i = 0; i < 10; ++i) {
+    for (const Seat seat : {alone, other}) {
+      REQUIRE(turns.take(seat));
+      turns.charge(seat, seat == alone ? 1 : 1000);
+      turns.set_backlogged(seat == alone ? 1 : 2, true);
+    }
+  }
 }
 
 TEST_CASE("who was refused is called once its turn has come") {

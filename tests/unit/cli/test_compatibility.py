@@ -29,9 +29,7 @@ def test_flags_without_effect_are_accepted_with_and_without_a_value() -> None:
     assert parsed.without_effect == ["--http-thread-count", "--enable-peer-access"]
 
 
-@pytest.mark.parametrize(
-    "argument", ["--rate-limit=execution_count", "--model-namespacing=true", "--model-namespacing"]
-)
+@pytest.mark.parametrize("argument", ["--allow-sagemaker=true", "--model-namespacing=true", "--model-namespacing"])
 def test_what_would_be_missed_is_refused_and_named(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = Parser(prog="p")
     add_refused(parser, REFUSED)
@@ -40,7 +38,7 @@ def test_what_would_be_missed_is_refused_and_named(argument: str, capsys: pytest
     assert argument.partition("=")[0] in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argument", ["--rate-limit=off", "--model-namespacing=false", "--allow-sagemaker=False"])
+@pytest.mark.parametrize("argument", ["--model-namespacing=false", "--allow-sagemaker=False"])
 def test_what_asks_for_nothing_is_accepted(argument: str) -> None:
     parser = Parser(prog="p")
     add_refused(parser, REFUSED)

@@ -7,6 +7,7 @@ from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import BatchingOptions, batching_options, settings_without_effect
 from npuserve.config.buckets import BucketOptions
 from npuserve.config.complete import complete_model_config
+from npuserve.config.placement import InstancePlacement
 from npuserve.config.scheduling import QueuePolicy, SchedulingOptions
 from npuserve.core.errors import ServeError
 from npuserve.core.signature import ModelSignature
@@ -39,7 +40,7 @@ def test_every_setting_of_the_batcher_arrives() -> None:
             variable_inputs=frozenset({"input_ids", "attention_mask"}),
         ),
         buckets=BucketOptions(is_on=True, mask="attention_mask"),
-        devices=(0, 0),
+        instances=(InstancePlacement(device=0), InstancePlacement(device=0)),
         variable_output_axes=((1,), ()),
     )
 
@@ -136,14 +137,13 @@ def test_a_model_without_any_device_is_refused() -> None:
 
 def test_settings_that_change_nothing_are_named() -> None:
     text = (
-        'instance_group { host_policy: "near" } '
+        'instance_group { host_policy: "near" rate_limiter { priority: 2 } } '
         'optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } } '
         'parameters { key: "buckets" value { string_value: "off" } } '
         'parameters { key: "bucket_mask" value { string_value: "attention_mask" } } '
         'parameters { key: "bucket_max_overtaken" value { string_value: "2" } }'
     )
     assert settings_without_effect(completed(text, bert()), bert()) == (
-        "instance_group.host_policy",
         "optimization.execution_accelerators",
         "bucket_max_overtaken",
     )
