@@ -21,7 +21,7 @@ double nanoseconds_a_request(size_t requests, bool record) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < kExecutions; ++i) {
     timing.answered_ns += i & 7;  // so that nothing is constant
-    statistics.of_instance(0).record_execution(timing, 64, outcomes);
+    statistics.of_instance(0).record_execution(timing, {.number = 0, .rows = 64, .length = 1}, outcomes);
   }
   const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - start;
   return taken.count() / kExecutions / static_cast<double>(requests);

@@ -23,7 +23,17 @@ class OutputView {
   // REQUIRES: equal ranks; shape <= padded_shape on every axis. The spans must outlive the view.
   OutputView(const std::byte* data, size_t element_bytes, std::span<const int64_t> shape,
              std::span<const int64_t> padded_shape)
-      : data_(data), element_bytes_(element_bytes), shape_(shape), padded_shape_(padded_shape) {}
+      : OutputView(data, element_bytes, shape, padded_shape, shape) {}
+
+  // Of the array only `filled_shape` counts; zeros stand in for the rest of `shape`.
+  // REQUIRES: filled_shape <= shape, padded_shape on every axis.
+  OutputView(const std::byte* data, size_t element_bytes, std::span<const int64_t> shape,
+             std::span<const int64_t> padded_shape, std::span<const int64_t> filled_shape)
+      : data_(data),
+        element_bytes_(element_bytes),
+        shape_(shape),
+        padded_shape_(padded_shape),
+        filled_shape_(filled_shape) {}
 
   std::span<const int64_t> shape() const { return shape_; }
 
@@ -38,6 +48,7 @@ class OutputView {
   size_t element_bytes_;
   std::span<const int64_t> shape_;
   std::span<const int64_t> padded_shape_;
+  std::span<const int64_t> filled_shape_;
 };
 
 }  // namespace npuserve::core

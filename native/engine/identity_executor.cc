@@ -78,6 +78,11 @@ IdentityExecutor::Slot IdentityExecutor::make_slot() const {
   return slot;
 }
 
+std::vector<int64_t> IdentityExecutor::costs_ns() const {
+  if (execute_delay_ns_ == 0) return {};
+  return std::vector<int64_t>(signature_.gears.size(), execute_delay_ns_);
+}
+
 size_t IdentityExecutor::bytes_of(size_t tensor, size_t gear) const {
   return core::byte_count(signature_.gears[gear].input_shapes[tensor],
                           core::dtype_size_bytes(signature_.inputs[tensor].dtype));

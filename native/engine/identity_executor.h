@@ -40,6 +40,7 @@ class IdentityExecutor final : public Executor {
   size_t slot_count() const override { return slots_.size(); }
   const SlotBuffers& buffers(size_t slot) const override { return slots_[slot].host; }
 
+  std::vector<int64_t> costs_ns() const override;
   bool is_synchronous() const override { return execute_delay_ns_ == 0; }
   bool is_transparent() const override { return is_synchronous(); }
   core::Status attach() noexcept override { return {}; }

@@ -12,13 +12,15 @@
 namespace npuserve::engine {
 
 Instance::Instance(size_t index, std::unique_ptr<Executor> executor, const Layout& layout,
-                   const batching::GearTable& gears, Scheduler& scheduler, StatisticsShard& statistics)
+                   const batching::GearTable& gears, Scheduler& scheduler, StatisticsShard& statistics,
+                   AnswerOrder* order)
     : index_(index),
       executor_(std::move(executor)),
       layout_(layout),
       gears_(gears),
       scheduler_(scheduler),
-      statistics_(statistics) {
+      statistics_(statistics),
+      order_(order) {
   if (!executor_->is_synchronous()) completer_ = std::thread([this] { complete_batches(); });
   try {
     launcher_ = std::thread([this] { launch_batches(); });
@@ -73,7 +75,8 @@ const Instance::Flight& Instance::launch(Batch batch, const core::Status& attach
 
 core::Status Instance::enqueue(Flight& flight) {
   const std::vector<core::Request>& requests = flight.batch.requests;
-  const std::optional<size_t> gear = gears_.choose(flight.batch.rows(), requests.front().inputs);
+  std::optional<size_t> gear = flight.batch.gear;
+  if (!gear) gear = gears_.choose(flight.batch.rows(), requests.front().inputs);
   if (!gear) return {core::StatusCode::kInternal, gears_.refusal(flight.batch.rows(), requests.front().inputs)};
   flight.gear = *gear;
   if (!executor_->is_transparent()) provide_inputs(flight);
@@ -107,8 +110,9 @@ void Instance::complete_batches() noexcept {
 void Instance::complete_oldest(const Flight& oldest, const core::Status& attached) {
   const core::Status status = attached.ok() ? await(oldest) : attached;
   if (!status.ok()) fail_all_in_flight(status);
-  scheduler_.execution_ended(index_);
-  finish(remove_oldest());
+  Flight flight = remove_oldest();
+  scheduler_.execution_ended(index_, flight.batch);
+  finish(std::move(flight));
 }
 
 Instance::Flight* Instance::oldest_launched() {
@@ -163,23 +167,44 @@ void Instance::finish(Flight flight) {
   int64_t row = 0;
   for (size_t i = 0; i < requests.size(); ++i) {
     if (flight.status.ok()) statuses_[i] = deliver(flight, requests[i], row);
-    outcomes_.push_back({requests[i].arrival_ns, requests[i].rows, statuses_[i].ok()});
+    outcomes_.push_back(outcome_of(flight, i, statuses_[i].ok()));
     row += requests[i].rows;
   }
   timing.answered_ns = core::steady_now_ns();
 
   // All counts are right before the first sender can look.
   if (flight.status.ok()) {
-    statistics_.record_execution(timing, layout_.rows_of(flight.gear), outcomes_);
+    statistics_.record_execution(timing, ran(flight.gear), outcomes_);
   } else {
     statistics_.record_failure(outcomes_, FailureReason::kBackend, timing.answered_ns);
   }
-  core::Timing told = timing_of(flight);
-  scheduler_.release_slot(index_, flight.batch.slot, requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) {
-    told.arrival_ns = requests[i].arrival_ns;
-    requests[i].completion->complete(std::move(statuses_[i]), told);
-  }
+  const core::Timing told = timing_of(flight);
+  scheduler_.release_slot(index_, flight.batch, timing.answered_ns);
+  send(flight.batch.id, {.requests = std::move(requests), .statuses = std::move(statuses_), .timing = told});
+}
+
+void Instance::send(uint64_t batch, Answers answers) {
+  if (order_ != nullptr) return order_->send(batch, std::move(answers));
+  answers.send();
+  statuses_ = std::move(answers.statuses);
+}
+
+RunGear Instance::ran(size_t gear) const {
+  return {.number = gear, .rows = layout_.rows_of(gear), .length = layout_.length_of(gear)};
+}
+
+// Who gave up after the deadline had passed did so for that.
+Outcome Instance::outcome_of(const Flight& flight, size_t request, bool ok) const {
+  const core::Request& answered = flight.batch.requests[request];
+  const bool is_expired = answered.deadline_ns > 0 && flight.timing.ended_ns >= answered.deadline_ns;
+  const bool is_given_up = !flight.batch.given_up.empty() && flight.batch.given_up[request];
+  return {.arrival_ns = answered.arrival_ns,
+          .rows = answered.rows,
+          .ok = ok,
+          .length = layout_.length_of(answered),
+          .use = is_expired    ? Use::kNobodyExpired
+                 : is_given_up ? Use::kNobodyCancelled
+                               : Use::kSender};
 }
 
 core::Status Instance::deliver(const Flight& flight, const core::Request& request, int64_t first_row) const {

@@ -14,6 +14,7 @@
 #include "core/mutex.h"
 #include "core/status.h"
 #include "core/timing.h"
+#include "engine/answer_order.h"
 #include "engine/executor.h"
 #include "engine/layout.h"
 #include "engine/scheduler.h"
@@ -23,9 +24,10 @@ namespace npuserve::engine {
 
 class Instance {
  public:
-  // Starts working at once. All references must outlive the instance; `index` is its number in the scheduler.
+  // Starts working at once. All that is referred to must outlive the instance; `index` is its number in the scheduler.
+  // order: what the answers go through; null: they go out as they come.
   Instance(size_t index, std::unique_ptr<Executor> executor, const Layout& layout, const batching::GearTable& gears,
-           Scheduler& scheduler, StatisticsShard& statistics);
+           Scheduler& scheduler, StatisticsShard& statistics, AnswerOrder* order);
 
   // Waits until every accepted request is answered, then unloads. REQUIRES: the scheduler was told to stop.
   ~Instance();
@@ -56,7 +58,10 @@ class Instance {
   void fail_all_in_flight(const core::Status& status) EXCLUDES_LOCK(mutex_);
   Flight remove_oldest() EXCLUDES_LOCK(mutex_);
   void finish(Flight flight);
+  void send(uint64_t batch, Answers answers);
+  RunGear ran(size_t gear) const;
   core::Status deliver(const Flight& flight, const core::Request& request, int64_t first_row) const;
+  Outcome outcome_of(const Flight& flight, size_t request, bool ok) const;
   core::Timing timing_of(const Flight& flight) const;
 
   const size_t index_;
@@ -65,6 +70,7 @@ class Instance {
   const batching::GearTable& gears_;
   Scheduler& scheduler_;
   StatisticsShard& statistics_;
+  AnswerOrder* const order_;
 
   core::Mutex mutex_;
   core::ConditionVariable changed_;

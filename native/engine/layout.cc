@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/block_copy.h"
+#include "engine/padding.h"
 
 namespace npuserve::engine {
 namespace {
@@ -23,7 +24,7 @@ core::Shape with_rows(core::Shape shape, int64_t rows) {
 }  // namespace
 
 Layout::Layout(core::Signature signature, int64_t max_batch_size,
-               std::vector<std::vector<int64_t>> variable_output_axes)
+               std::vector<std::vector<int64_t>> variable_output_axes, const PaddingOptions& padding)
     : signature_(std::move(signature)),
       max_batch_size_(max_batch_size),
       variable_output_axes_(std::move(variable_output_axes)),
@@ -34,6 +35,41 @@ Layout::Layout(core::Signature signature, int64_t max_batch_size,
   if (max_batch_size_ < 0) refuse("max_batch_size is " + std::to_string(max_batch_size_) + ", must be 0 or more");
   check_max_batch_size();
   check_outputs();
+  set_padding(padding);
+}
+
+void Layout::set_padding(const PaddingOptions& padding) {
+  for (const core::TensorSpec& input : signature_.inputs) {
+    padding_.emplace_back(core::dtype_size_bytes(input.dtype), std::byte{0});
+  }
+  for (const auto& [name, value] : padding.values) {
+    const size_t input = find_input(name);
+    if (name == padding.mask_input && value != 0) refuse("the padding of the mask " + quoted(name) + " must be 0");
+    try {
+      padding_[input] = padding_element(signature_.inputs[input].dtype, value);
+    } catch (const std::invalid_argument& error) {
+      refuse("input " + quoted(name) + ": " + error.what());
+    }
+  }
+  const size_t mask = padding.mask_input.empty() ? 0 : find_input(padding.mask_input);
+  if (!padding.detect) return;
+  if (padding.mask_input.empty()) refuse("padding can be detected by a mask only, and the model has none");
+  const bool one_length =
+      std::ranges::all_of(variable_axes_, [&](const Axis& axis) { return always_equal(variable_axes_.front(), axis); });
+  if (!batched() || variable_axes_.empty() || !one_length) {
+    refuse("padding can be detected only where requests have rows, and one length for all inputs");
+  }
+  const core::Shape& shape = signature_.inputs[mask].shape;
+  if (shape.size() != 2 || shape[1] != -1) {
+    refuse("the mask " + quoted(padding.mask_input) + " must have the shape [-1,-1] for padding to be detected by it");
+  }
+  detected_mask_ = mask;
+}
+
+size_t Layout::find_input(const std::string& name) const {
+  const auto input = std::ranges::find(signature_.inputs, name, &core::TensorSpec::name);
+  if (input == signature_.inputs.end()) refuse("the model has no input " + quoted(name));
+  return static_cast<size_t>(input - signature_.inputs.begin());
 }
 
 std::vector<Layout::Axis> Layout::find_variable_axes() const {
@@ -159,6 +195,27 @@ std::string Layout::disagreement(std::span<const core::TensorView> inputs) const
          " and axis " + std::to_string(differ->second.axis);
 }
 
+void Layout::cut_padding(core::Request& request) const {
+  if (!detected_mask_) return;
+  const core::TensorView& mask = request.inputs[*detected_mask_];
+  const int64_t sent = mask.shape[1];
+  if (sent == 0) return;
+  const int64_t used = used_length(mask, core::dtype_size_bytes(signature_.inputs[*detected_mask_].dtype));
+  if (used == sent) return;
+  request.sent_length = sent;
+  for (const Axis& axis : variable_axes_) request.inputs[axis.input].shape[axis.axis] = used;
+}
+
+// As the input lies in memory.
+core::Shape Layout::sent_shape(size_t input, const core::Request& request) const {
+  core::Shape shape = request.inputs[input].shape;
+  if (request.sent_length == 0) return shape;
+  for (const Axis& axis : variable_axes_) {
+    if (axis.input == input) shape[axis.axis] = request.sent_length;
+  }
+  return shape;
+}
+
 std::vector<int64_t> Layout::variable_sizes(std::span<const core::TensorView> inputs) const {
   std::vector<int64_t> sizes;
   sizes.reserve(variable_axes_.size());
@@ -195,28 +252,30 @@ void Layout::check_input(const core::TensorView& input, const core::TensorSpec& 
 
 void Layout::gather(size_t input, std::span<const core::Request> requests, size_t gear, std::byte* to) const {
   const core::Shape& room = signature_.gears[gear].input_shapes[input];
-  const size_t element_bytes = core::dtype_size_bytes(signature_.inputs[input].dtype);
-  const size_t bytes = core::byte_count(room, element_bytes);
+  const std::span<const std::byte> padding = padding_[input];
+  const size_t bytes = core::byte_count(room, padding.size());
   const size_t row_bytes = batched() ? bytes / static_cast<size_t>(room[0]) : bytes;
   std::byte* const end = to + bytes;
   for (const core::Request& request : requests) {
     const core::TensorView& given = request.inputs[input];
     const core::Shape block = batched() ? with_rows(room, request.rows) : room;
-    core::copy_padded(to, block, given.data, given.shape, element_bytes);
+    core::copy_block(to, block, given.data, sent_shape(input, request), given.shape, padding);
     to += static_cast<size_t>(request.rows) * row_bytes;
   }
-  std::fill(to, end, std::byte{0});
+  core::fill({to, end}, padding);
 }
 
 bool Layout::fills(size_t input, const core::Request& request, size_t gear) const {
-  return request.inputs[input].shape == signature_.gears[gear].input_shapes[input];
+  return request.sent_length == 0 && request.inputs[input].shape == signature_.gears[gear].input_shapes[input];
 }
 
 core::Status Layout::deliver(const core::Request& request, int64_t first_row, size_t gear,
                              const SlotBuffers& buffers) const {
   const size_t count = signature_.outputs.size();
-  const int64_t length = variable_axes_.empty() ? 0 : size_of(variable_axes_.front(), request.inputs);
+  const int64_t length = length_of(request);
+  const int64_t sent_length = request.sent_length > 0 ? request.sent_length : length;
   std::vector<core::Shape> shapes(count);
+  std::vector<core::Shape> filled_shapes(sent_length > length ? count : 0);
   std::vector<core::Shape> padded_shapes(count);
   std::vector<core::OutputView> views;
   views.reserve(count);
@@ -225,13 +284,44 @@ core::Status Layout::deliver(const core::Request& request, int64_t first_row, si
     const size_t element_bytes = core::dtype_size_bytes(signature_.outputs[i].dtype);
     padded_shapes[i] = batched() ? with_rows(room, request.rows) : room;
     shapes[i] = padded_shapes[i];
-    for (const int64_t axis : variable_output_axes_[i]) shapes[i][static_cast<size_t>(axis)] = length;
+    for (const int64_t axis : variable_output_axes_[i]) shapes[i][static_cast<size_t>(axis)] = sent_length;
     const auto rows_before = static_cast<size_t>(batched() ? first_row : 0);
     const auto elements = static_cast<size_t>(core::element_count(padded_shapes[i]));
     const size_t row_bytes = elements / static_cast<size_t>(request.rows) * element_bytes;
-    views.emplace_back(buffers.outputs[i].data() + rows_before * row_bytes, element_bytes, shapes[i], padded_shapes[i]);
+    const std::byte* const first = buffers.outputs[i].data() + rows_before * row_bytes;
+    if (filled_shapes.empty()) {
+      views.emplace_back(first, element_bytes, shapes[i], padded_shapes[i]);
+      continue;
+    }
+    filled_shapes[i] = padded_shapes[i];
+    for (const int64_t axis : variable_output_axes_[i]) filled_shapes[i][static_cast<size_t>(axis)] = length;
+    views.emplace_back(first, element_bytes, shapes[i], padded_shapes[i], filled_shapes[i]);
   }
   return request.completion->receive(views);
+}
+
+int64_t Layout::length_of(size_t gear) const {
+  if (variable_axes_.empty()) return 1;
+  const Axis& axis = variable_axes_.front();
+  return signature_.gears[gear].input_shapes[axis.input][axis.axis];
+}
+
+int64_t Layout::length_of(const core::Request& request) const {
+  return variable_axes_.empty() ? 1 : size_of(variable_axes_.front(), request.inputs);
+}
+
+std::string Layout::label_of(size_t gear) const {
+  std::string label = std::to_string(rows_of(gear));
+  const auto is_told = [&](const Axis& axis) {
+    return std::ranges::any_of(tied_axes_, [&](const std::pair<Axis, Axis>& tied) {
+      return tied.second.input == axis.input && tied.second.axis == axis.axis;
+    });
+  };
+  for (const Axis& axis : variable_axes_) {
+    if (!is_told(axis))
+      label.append("x").append(std::to_string(signature_.gears[gear].input_shapes[axis.input][axis.axis]));
+  }
+  return label;
 }
 
 core::Status Layout::return_inputs(const core::Request& request) const {

@@ -1,5 +1,6 @@
 #include "engine/model.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -8,63 +9,69 @@
 namespace npuserve::engine {
 namespace {
 
-ModelOptions checked(ModelOptions options) {
-  const batching::PolicyOptions& batching = options.batching;
-  if (batching.max_queue_delay_ns < 0 || batching.max_queue_size < 0) {
-    throw std::invalid_argument("the queue delay and the queue size must be 0 or more");
-  }
-  if (batching.dynamic_batching && batching.max_batch_size < 1) {
-    throw std::invalid_argument("dynamic batching needs a max_batch_size of 1 or more");
-  }
-  for (const int64_t size : batching.preferred_batch_sizes) {
-    if (size < 1 || size > batching.max_batch_size) {
-      throw std::invalid_argument("preferred batch size " + std::to_string(size) + " is not in 1 to max_batch_size (" +
-                                  std::to_string(batching.max_batch_size) + ")");
-    }
-  }
-  return options;
-}
+// Longer than anybody waits, and no overflow in nanoseconds.
+constexpr int64_t kLongestTimeoutUs = int64_t{1} << 50;
 
 const Executor& first_of(const std::vector<std::unique_ptr<Executor>>& executors) {
   if (executors.empty()) throw std::invalid_argument("a model needs at least one instance");
   return *executors.front();
 }
 
+std::vector<int> devices_of(const ModelOptions& options, size_t instances) {
+  if (options.devices.empty()) return std::vector<int>(instances, 0);
+  if (options.devices.size() != instances) throw std::invalid_argument("devices must name a device for each instance");
+  return options.devices;
+}
+
+batching::BucketTable buckets_of(const ModelOptions& options, const core::Signature& signature,
+                                 const std::vector<int64_t>& costs_ns) {
+  return options.scheduling.buckets ? batching::BucketTable(signature, costs_ns) : batching::BucketTable();
+}
+
 }  // namespace
 
 Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> executors)
     : options_(checked(std::move(options))),
-      layout_(first_of(executors).signature(), options_.batching.max_batch_size, options_.variable_output_axes),
+      layout_(first_of(executors).signature(), options_.scheduling.batching.max_batch_size,
+              options_.variable_output_axes, options_.padding),
       gears_(layout_.signature(), layout_.batched()),
-      statistics_(executors.size(), options_.record_statistics),
-      scheduler_(options_.batching, executors.size(), executors.front()->slot_count()) {
+      costs_ns_(executors.front()->costs_ns()),
+      buckets_(buckets_of(options_, layout_.signature(), costs_ns_)),
+      statistics_(executors.size(), options_.record_statistics, layout_.signature().gears.size()),
+      scheduler_(options_.scheduling, buckets_, devices_of(options_, executors.size()),
+                 executors.front()->slot_count()) {
   const core::MutexLock lock(close_mutex_);
   try {
+    if (times_out(options_)) expirer_ = std::thread([this] { answer_expired(); });
     for (std::unique_ptr<Executor>& executor : executors) {
       const size_t index = instances_.size();
       instances_.push_back(std::make_unique<Instance>(index, std::move(executor), layout_, gears_, scheduler_,
-                                                      statistics_.of_instance(index)));
+                                                      statistics_.of_instance(index),
+                                                      options_.preserve_ordering ? &order_ : nullptr));
     }
   } catch (...) {
     // The instances already at work are joined by their destructors, which wait for this.
     scheduler_.stop();
+    if (expirer_.joinable()) expirer_.join();
     throw;
   }
 }
 
 Model::~Model() { close(); }
 
+// --- Requests come.
+
 void Model::submit(core::Request request) {
   layout_.check(request);
-  std::optional<batching::Waiting> waiting = admit(request);
-  if (!waiting) return;
-  const Refusal refused = scheduler_.submit(request, std::move(*waiting));
-  if (refused != Refusal::kNone) refuse({&request, 1}, refused);
+  std::optional<batching::Arrival> arrival = admit(request);
+  if (!arrival) return;
+  const Refusal refusal = scheduler_.submit(request, std::move(*arrival));
+  if (refusal) refuse(request, refusal);
 }
 
 void Model::submit_all(std::vector<core::Request> requests) {
-  std::vector<batching::Waiting> waiting;
-  waiting.reserve(requests.size());
+  std::vector<batching::Arrival> arrivals;
+  arrivals.reserve(requests.size());
   std::erase_if(requests, [&](core::Request& request) {
     try {
       layout_.check(request);
@@ -72,44 +79,94 @@ void Model::submit_all(std::vector<core::Request> requests) {
       request.completion->complete({core::StatusCode::kInternal, error.what()}, {});
       return true;
     }
-    std::optional<batching::Waiting> admitted = admit(request);
-    if (admitted) waiting.push_back(std::move(*admitted));
+    std::optional<batching::Arrival> admitted = admit(request);
+    if (admitted) arrivals.push_back(std::move(*admitted));
     return !admitted;
   });
-  const Refusal refused = scheduler_.submit_all(requests, waiting);
-  if (refused != Refusal::kNone) refuse(requests, refused);
+  const std::vector<Refusal> refusals = scheduler_.submit_all(requests, arrivals);
+  for (size_t i = 0; i < refusals.size(); ++i) refuse(requests[i], refusals[i]);
 }
 
-void Model::refuse(std::span<core::Request> requests, Refusal refusal) {
-  if (refusal == Refusal::kQueueFull) statistics_.of_others().record_rejections(requests.size());
-  for (const core::Request& request : requests) request.completion->complete(status_of(refusal), {});
+void Model::refuse(core::Request& request, const Refusal& refusal) {
+  if (refusal.verdict == batching::Verdict::kQueueFull) statistics_.of_others().record_rejections(1);
+  if (refusal.verdict == batching::Verdict::kOverloaded) statistics_.of_others().record_shed(1);
+  request.completion->complete(status_of(refusal, options_.name), {});
 }
 
 // Answers what the model cannot run. REQUIRES: a checked request.
-std::optional<batching::Waiting> Model::admit(core::Request& request) const {
-  if (std::string disagreement = layout_.disagreement(request.inputs); !disagreement.empty()) {
-    request.completion->complete({core::StatusCode::kInvalidArgument, std::move(disagreement)}, {});
-    return std::nullopt;
+std::optional<batching::Arrival> Model::admit(core::Request& request) const {
+  std::string fault = fault_of(request);
+  if (fault.empty()) {
+    layout_.cut_padding(request);
+    const int64_t capacity_rows = gears_.most_rows(request.inputs);
+    const bool by_buckets = options_.scheduling.buckets;
+    if (capacity_rows >= request.rows) {
+      const int64_t timeout_us = std::min(request.timeout_us.value_or(0), kLongestTimeoutUs);
+      return batching::Arrival{
+          .rows = request.rows,
+          .arrival_ns = request.arrival_ns,
+          .capacity_rows = capacity_rows,
+          .row_shape = by_buckets ? std::vector<int64_t>() : layout_.variable_sizes(request.inputs),
+          .bucket = by_buckets ? buckets_.bucket_of(request.inputs).value_or(0) : 0,
+          .priority = options_.has_levels ? static_cast<int64_t>(request.priority) : 0,
+          .timeout_ns = timeout_us > 0 ? timeout_us * 1000 : 0};
+    }
+    fault = gears_.refusal(request.rows, request.inputs);
   }
-  const int64_t capacity_rows = gears_.most_rows(request.inputs);
-  if (capacity_rows < request.rows) {
-    request.completion->complete({core::StatusCode::kInvalidArgument, gears_.refusal(request.rows, request.inputs)},
-                                 {});
-    return std::nullopt;
-  }
-  return batching::Waiting{.rows = request.rows,
-                           .arrival_ns = request.arrival_ns,
-                           .capacity_rows = capacity_rows,
-                           .row_shape = layout_.variable_sizes(request.inputs)};
+  request.completion->complete({core::StatusCode::kInvalidArgument, std::move(fault)}, {});
+  return std::nullopt;
 }
+
+std::string Model::fault_of(const core::Request& request) const {
+  std::string misuse = misuse_of(request);
+  return misuse.empty() ? layout_.disagreement(request.inputs) : misuse;
+}
+
+// Parameters out of range, where they have a meaning.
+std::string Model::misuse_of(const core::Request& request) const {
+  const auto levels = static_cast<uint64_t>(options_.scheduling.levels);
+  if (options_.has_levels && request.priority > levels) {
+    return "invalid value for 'priority' of model '" + options_.name + "', expected 0 to " + std::to_string(levels) +
+           ", got " + std::to_string(request.priority);
+  }
+  if (request.timeout_us && *request.timeout_us <= 0 && policy_of(request).allows_override) {
+    return "invalid value for 'timeout' of model '" + options_.name + "', expected microseconds above 0, got " +
+           std::to_string(*request.timeout_us);
+  }
+  return {};
+}
+
+const batching::QueuePolicy& Model::policy_of(const core::Request& request) const {
+  const batching::SchedulerOptions& scheduling = options_.scheduling;
+  const bool chooses = options_.has_levels && request.priority > 0;
+  const auto own =
+      scheduling.policies.find(chooses ? static_cast<int64_t>(request.priority) : scheduling.default_level);
+  return own == scheduling.policies.end() ? scheduling.default_policy : own->second;
+}
+
+// --- Requests go.
 
 bool Model::cancel(uint64_t token) {
   const std::optional<core::Request> request = scheduler_.cancel(token);
   if (!request) return false;
-  const Outcome outcome{.arrival_ns = request->arrival_ns, .rows = request->rows, .ok = false};
+  const Outcome outcome{.arrival_ns = request->arrival_ns, .rows = request->rows};
   statistics_.of_others().record_failure({&outcome, 1}, FailureReason::kCancelled, core::steady_now_ns());
   request->completion->complete({core::StatusCode::kCancelled, ""}, {});
   return true;
+}
+
+void Model::answer_expired() noexcept {
+  while (true) {
+    const std::vector<core::Request> expired = scheduler_.next_expired();
+    if (expired.empty()) return;
+    std::vector<Outcome> outcomes;
+    outcomes.reserve(expired.size());
+    for (const core::Request& request : expired) outcomes.push_back({request.arrival_ns, request.rows});
+    statistics_.of_others().record_expirations(outcomes, core::steady_now_ns());
+    for (const core::Request& request : expired) {
+      request.completion->complete({core::StatusCode::kUnavailable, "Request timeout expired"}, {});
+    }
+  }
 }
 
 Counters Model::statistics() const {
@@ -122,6 +179,7 @@ void Model::close() {
   scheduler_.stop();
   const core::MutexLock lock(close_mutex_);
   instances_.clear();
+  if (expirer_.joinable()) expirer_.join();
 }
 
 }  // namespace npuserve::engine

@@ -1,10 +1,17 @@
 #include "engine/scheduler.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "core/clock.h"
 
 namespace npuserve::engine {
+namespace {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+}  // namespace
 
 int64_t Batch::rows() const {
   int64_t rows = 0;
@@ -12,106 +19,241 @@ int64_t Batch::rows() const {
   return rows;
 }
 
-Scheduler::Scheduler(batching::PolicyOptions options, size_t instances, size_t slots_per_instance)
-    : options_(std::move(options)) {
+core::Status status_of(const Refusal& refusal, const std::string& model) {
+  switch (refusal.verdict) {
+    case batching::Verdict::kQueueFull:
+      return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
+    case batching::Verdict::kOverloaded:
+      return {core::StatusCode::kUnavailable, "model '" + model + "' is overloaded: a request would wait about " +
+                                                  std::to_string((refusal.wait_ns + 999'999) / 1'000'000) +
+                                                  " ms, more than admission_max_wait_us allows"};
+    default:
+      return {core::StatusCode::kUnavailable,
+              "Server is stopping, scheduler for model has stopped accepting new inference requests"};
+  }
+}
+
+Scheduler::Scheduler(const batching::SchedulerOptions& options, batching::BucketTable buckets, std::vector<int> devices,
+                     size_t slots_per_instance)
+    : holds_latency_(options.target_p99_ns > 0), core_(options, std::move(buckets), devices, slots_per_instance) {
   const core::MutexLock lock(mutex_);
-  for (size_t i = 0; i < instances; ++i) {
+  for (size_t i = 0; i < devices.size(); ++i) {
     InstanceState& instance = instances_.emplace_back();
     for (size_t slot = 0; slot < slots_per_instance; ++slot) instance.free_slots.push_back(slot);
   }
 }
 
-core::Status status_of(Refusal refusal) {
-  if (refusal == Refusal::kQueueFull) return {core::StatusCode::kUnavailable, "Exceeds maximum queue size"};
-  return {core::StatusCode::kUnavailable,
-          "Server is stopping, scheduler for model has stopped accepting new inference requests"};
-}
+// --- Requests come.
 
-Refusal Scheduler::submit(core::Request& request, batching::Waiting waiting) {
+Refusal Scheduler::submit(core::Request& request, batching::Arrival arrival) {
   core::ConditionVariable* sleeper = nullptr;
   {
     const core::MutexLock lock(mutex_);
-    const Refusal refused = refusal();
-    if (refused != Refusal::kNone) return refused;
-    queue_.push(std::move(request), std::move(waiting));
+    const Refusal refusal = queue(request, std::move(arrival), core::steady_now_ns());
+    if (refusal) return refusal;
     sleeper = concerned();
+    tell_expirer();
   }
   notify(sleeper);
-  return Refusal::kNone;
+  return {};
 }
 
-Refusal Scheduler::submit_all(std::vector<core::Request>& requests, std::vector<batching::Waiting>& waiting) {
+std::vector<Refusal> Scheduler::submit_all(std::vector<core::Request>& requests,
+                                           std::vector<batching::Arrival>& arrivals) {
   core::ConditionVariable* sleeper = nullptr;
-  Refusal refused = Refusal::kNone;
+  std::vector<Refusal> refusals;
   {
     const core::MutexLock lock(mutex_);
-    size_t queued = 0;
-    while (queued < requests.size() && (refused = refusal()) == Refusal::kNone) {
-      queue_.push(std::move(requests[queued]), std::move(waiting[queued]));
-      ++queued;
+    const int64_t now_ns = core::steady_now_ns();
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const Refusal refusal = queue(requests[i], std::move(arrivals[i]), now_ns);
+      if (!refusal) continue;
+      if (refusals.size() != i) requests[refusals.size()] = std::move(requests[i]);
+      refusals.push_back(refusal);
     }
-    requests.erase(requests.begin(), requests.begin() + static_cast<std::ptrdiff_t>(queued));
-    if (queued > 0) sleeper = concerned();
+    if (refusals.size() < requests.size()) {
+      sleeper = concerned();
+      tell_expirer();
+    }
+    requests.resize(refusals.size());
   }
   notify(sleeper);
-  return refused;
+  return refusals;
 }
 
-// Why nothing can be queued now.
-Refusal Scheduler::refusal() const {
-  if (stopping_) return Refusal::kStopping;
-  return batching::queue_is_full(options_, queue_.size()) ? Refusal::kQueueFull : Refusal::kNone;
+Refusal Scheduler::queue(core::Request& request, batching::Arrival arrival, int64_t now_ns) {
+  if (free_places_.empty()) make_room();
+  const batching::Admission admission = core_.submit(std::move(arrival), now_ns);
+  if (admission.verdict == batching::Verdict::kOverloaded) return {admission.verdict, core_.predicted_wait_ns(now_ns)};
+  if (admission.verdict != batching::Verdict::kQueued) return {admission.verdict, 0};
+  const uint32_t place = free_places_.back();
+  free_places_.pop_back();
+  tokens_.insert(request.token, place);
+  places_[admission.ticket] = place;
+  records_[place] = {
+      .request = std::move(request), .ticket = admission.ticket, .is_queued = true, .is_given_up = false};
+  return {};
 }
+
+// Tickets count like places: no more of them than requests that were ever queued at once.
+void Scheduler::make_room() {
+  const size_t count = 2 * records_.size() + 64;
+  tokens_.reserve(count);
+  places_.resize(count);
+  free_places_.reserve(count);
+  const size_t old = records_.size();
+  records_.resize(count);
+  for (size_t place = count; place-- > old;) free_places_.push_back(static_cast<uint32_t>(place));
+}
+
+// --- Requests go.
 
 std::optional<core::Request> Scheduler::cancel(uint64_t token) {
   core::ConditionVariable* sleeper = nullptr;
   std::optional<core::Request> request;
   {
     const core::MutexLock lock(mutex_);
-    request = queue_.remove(token);
+    const std::optional<uint32_t> place = tokens_.find(token);
+    if (!place) return std::nullopt;
+    Record& record = records_[*place];
+    if (!record.is_queued) {
+      record.is_given_up = true;
+      return std::nullopt;
+    }
+    core_.cancel(record.ticket);
+    request = unqueue(*place);
     // What stood behind it may be able to run now.
-    if (request) sleeper = concerned();
+    sleeper = concerned();
+    tell_expirer();
   }
   notify(sleeper);
   return request;
 }
+
+core::Request Scheduler::unqueue(uint32_t place) {
+  core::Request request = std::move(records_[place].request);
+  forget(request.token, place);
+  return request;
+}
+
+void Scheduler::forget(uint64_t token, uint32_t place) {
+  tokens_.erase(token, place);
+  free_places_.push_back(place);
+}
+
+void Scheduler::expire(int64_t now_ns) {
+  const std::optional<int64_t> next_ns = core_.next_expiry_ns();
+  if (!next_ns || *next_ns > now_ns) return;
+  for (const batching::Ticket ticket : core_.expire(now_ns)) expired_.push_back(unqueue(places_[ticket]));
+}
+
+std::vector<core::Request> Scheduler::next_expired() {
+  core::ConditionVariable* sleeper = nullptr;
+  std::vector<core::Request> expired;
+  {
+    const core::MutexLock lock(mutex_);
+    while (true) {
+      expire(core::steady_now_ns());
+      if (!expired_.empty() || is_over()) break;
+      expirer_wakes_at_ns_ = core_.next_expiry_ns().value_or(kNever);
+      if (*expirer_wakes_at_ns_ == kNever) {
+        expirer_.wait(mutex_);
+      } else {
+        expirer_.wait_until(mutex_, *expirer_wakes_at_ns_);
+      }
+      expirer_wakes_at_ns_.reset();
+    }
+    expired.swap(expired_);
+    sleeper = concerned();
+  }
+  notify(sleeper);
+  return expired;
+}
+
+// Wakes the expirer if there is something for it before the time that it sleeps until. What is over by then without it
+// only has it look.
+void Scheduler::tell_expirer() {
+  if (!expirer_wakes_at_ns_) return;
+  const bool is_due = !expired_.empty() || is_over();
+  if (!is_due && core_.next_expiry_ns().value_or(kNever) >= *expirer_wakes_at_ns_) return;
+  expirer_wakes_at_ns_.reset();
+  expirer_.notify_one();
+}
+
+// --- Batches.
 
 std::optional<Batch> Scheduler::next(size_t instance) {
   core::ConditionVariable* sleeper = nullptr;
   std::optional<Batch> batch;
   {
     const core::MutexLock lock(mutex_);
-    while (!(stopping_ && queue_.empty())) {
-      batching::Plan plan;
-      if (!instances_[instance].free_slots.empty()) plan = plan_for(instance);
-      if (plan.take > 0) {
-        batch = take(instance, plan.take);
+    while (!is_over()) {
+      const int64_t now_ns = core::steady_now_ns();
+      expire(now_ns);
+      const batching::Decision decision = core_.decide(instance, now_ns);
+      if (decision.take) {
+        batch = take(instance, now_ns);
         break;
       }
-      sleep(instance, plan.wake_at_ns);
+      tell_expirer();
+      // With time, not by an event, the turn may have become another's.
+      notify(concerned());
+      sleep(instance, decision.wake_at_ns);
     }
     sleeper = concerned();
+    tell_expirer();
   }
   notify(sleeper);
   return batch;
 }
 
-void Scheduler::execution_ended(size_t instance) {
+Batch Scheduler::take(size_t instance, int64_t now_ns) {
+  batching::TakenBatch taken = core_.take(instance, now_ns);
+  InstanceState& state = instances_[instance];
+  Batch batch;
+  batch.gear = taken.gear;
+  batch.slot = state.free_slots.back();
+  batch.id = ++batches_;
+  state.free_slots.pop_back();
+  batch.requests.reserve(taken.tickets.size());
+  batch.places.reserve(taken.tickets.size());
+  for (const batching::Ticket ticket : taken.tickets) {
+    const uint32_t place = places_[ticket];
+    records_[place].is_queued = false;
+    batch.requests.push_back(std::move(records_[place].request));
+    batch.places.push_back(place);
+  }
+  taken_ += batch.requests.size();
+  return batch;
+}
+
+void Scheduler::execution_ended(size_t instance, Batch& batch) {
   core::ConditionVariable* sleeper = nullptr;
   {
     const core::MutexLock lock(mutex_);
-    --instances_[instance].executing;
+    core_.ended(instance, core::steady_now_ns());
+    for (size_t i = 0; i < batch.places.size(); ++i) {
+      if (records_[batch.places[i]].is_given_up) {
+        batch.given_up.resize(batch.places.size());
+        batch.given_up[i] = true;
+      }
+      forget(batch.requests[i].token, batch.places[i]);
+    }
     sleeper = concerned();
   }
   notify(sleeper);
 }
 
-void Scheduler::release_slot(size_t instance, size_t slot, size_t answered) {
+void Scheduler::release_slot(size_t instance, const Batch& batch, int64_t now_ns) {
   core::ConditionVariable* sleeper = nullptr;
   {
     const core::MutexLock lock(mutex_);
-    instances_[instance].free_slots.push_back(slot);
-    taken_ -= answered;
+    core_.release_slot(instance);
+    instances_[instance].free_slots.push_back(batch.slot);
+    taken_ -= batch.requests.size();
+    if (holds_latency_) {
+      for (const core::Request& request : batch.requests) core_.answered(now_ns - request.arrival_ns, now_ns);
+    }
     sleeper = concerned();
   }
   notify(sleeper);
@@ -119,41 +261,27 @@ void Scheduler::release_slot(size_t instance, size_t slot, size_t answered) {
 
 void Scheduler::stop() {
   const core::MutexLock lock(mutex_);
-  stopping_ = true;
+  core_.stop();
   for (InstanceState& instance : instances_) {
     instance.waiting = false;
     instance.changed.notify_one();
   }
+  tell_expirer();
 }
+
+bool Scheduler::is_over() const { return core_.stopping() && core_.queued() == 0; }
 
 size_t Scheduler::pending() const {
   const core::MutexLock lock(mutex_);
-  return queue_.size() + taken_;
+  return core_.queued() + expired_.size() + taken_;
 }
 
 size_t Scheduler::queued() const {
   const core::MutexLock lock(mutex_);
-  return queue_.size();
+  return core_.queued();
 }
 
-batching::Plan Scheduler::plan_for(size_t instance) const {
-  bool idle_elsewhere = false;
-  for (size_t i = 0; i < instances_.size(); ++i) idle_elsewhere |= i != instance && instances_[i].is_idle();
-  return batching::decide(options_, {.now_ns = core::steady_now_ns(),
-                                     .queue = queue_.waiting(),
-                                     .executing = instances_[instance].executing,
-                                     .idle_elsewhere = idle_elsewhere,
-                                     .stopping = stopping_});
-}
-
-Batch Scheduler::take(size_t instance, size_t count) {
-  InstanceState& state = instances_[instance];
-  Batch batch{.requests = queue_.take(count), .slot = state.free_slots.back(), .id = ++batches_};
-  state.free_slots.pop_back();
-  ++state.executing;
-  taken_ += count;
-  return batch;
-}
+// --- Who sleeps, and who is woken.
 
 void Scheduler::sleep(size_t instance, std::optional<int64_t> wake_at_ns) {
   InstanceState& state = instances_[instance];
@@ -169,20 +297,23 @@ void Scheduler::sleep(size_t instance, std::optional<int64_t> wake_at_ns) {
 
 // The one sleeper that has to ask again, if any: it then asks on behalf of the others, as whoever takes a batch does.
 core::ConditionVariable* Scheduler::concerned() {
-  for (size_t i = 0; i < instances_.size(); ++i) {
-    InstanceState& instance = instances_[i];
-    if (!instance.waiting) continue;
-    const bool over = stopping_ && queue_.empty();
-    batching::Plan plan;
-    if (!over && !instance.free_slots.empty()) plan = plan_for(i);
-    if (!over && plan == batching::Plan{}) continue;
-    // Idle instances wait for the same instant: that one of them wakes then is enough.
-    const bool in_time = plan.wake_at_ns && instance.wake_at_ns && *instance.wake_at_ns <= *plan.wake_at_ns;
-    if (in_time) return nullptr;
-    instance.waiting = false;
-    return &instance.changed;
+  if (is_over()) {
+    const auto sleeping = std::ranges::find(instances_, true, &InstanceState::waiting);
+    return sleeping == instances_.end() ? nullptr : wake(*sleeping);
   }
-  return nullptr;
+  const int64_t now_ns = core::steady_now_ns();
+  const std::optional<size_t> next = core_.next_instance(now_ns);
+  if (!next || !instances_[*next].waiting) return nullptr;
+  InstanceState& instance = instances_[*next];
+  const batching::Decision decision = core_.decide(*next, now_ns);
+  if (decision == batching::Decision{}) return nullptr;
+  const bool in_time = decision.wake_at_ns && instance.wake_at_ns && *instance.wake_at_ns <= *decision.wake_at_ns;
+  return in_time ? nullptr : wake(instance);
+}
+
+core::ConditionVariable* Scheduler::wake(InstanceState& instance) {
+  instance.waiting = false;
+  return &instance.changed;
 }
 
 // Without the mutex, which the woken thread takes at once.

@@ -1,62 +1,78 @@
 // The shared queue of a model and the hand-over of its batches to the instances. What to run is decided by
-// batching/policy; this asks it whenever the queue or an instance changes, and wakes only whom the answer concerns.
+// batching/scheduler_core; this keeps the requests, asks it whenever the queue or an instance changes, and wakes only
+// whom the answer concerns.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
 #include <vector>
 
-#include "batching/pending.h"
-#include "batching/policy.h"
+#include "batching/buckets.h"
+#include "batching/scheduler_core.h"
 #include "core/mutex.h"
 #include "core/request.h"
 #include "core/status.h"
+#include "engine/token_table.h"
 
 namespace npuserve::engine {
 
 // Requests that share one execution, and the slot that is theirs until they are answered.
 struct Batch {
   std::vector<core::Request> requests;
+  std::vector<uint32_t> places;  // where the scheduler knows them
+  std::vector<bool> given_up;    // once the execution has ended: by request, whether it was cancelled; empty: none was
+  std::optional<size_t> gear;    // if it was chosen with the requests
   size_t slot = 0;
   uint64_t id = 0;  // counts the model's batches from 1
 
   int64_t rows() const;
 };
 
-// Why a request is not queued.
-enum class Refusal { kNone, kQueueFull, kStopping };
+// Why a request is not queued, if it is not.
+struct Refusal {
+  batching::Verdict verdict = batching::Verdict::kQueued;
+  int64_t wait_ns = 0;  // overloaded: how long it would wait, about
 
-// What its sender is told. REQUIRES: not kNone.
-core::Status status_of(Refusal refusal);
+  explicit operator bool() const { return verdict != batching::Verdict::kQueued; }
+};
 
-// Any thread; next() is called by the launching thread of each instance only.
+// What its sender is told. REQUIRES: a refusal.
+core::Status status_of(const Refusal& refusal, const std::string& model);
+
+// Any thread; next() is called by the launching thread of each instance only, next_expired() by one thread.
 class Scheduler {
  public:
-  // REQUIRES: instances >= 1; slots_per_instance >= 1.
-  Scheduler(batching::PolicyOptions options, size_t instances, size_t slots_per_instance);
+  // devices: of each instance. REQUIRES: as SchedulerCore.
+  Scheduler(const batching::SchedulerOptions& options, batching::BucketTable buckets, std::vector<int> devices,
+            size_t slots_per_instance);
 
-  // Queues the request, or leaves it with the caller and says why.
-  Refusal submit(core::Request& request, batching::Waiting waiting) EXCLUDES_LOCK(mutex_);
+  // Queues the request, or leaves it with the caller and says why. Throws std::bad_alloc, and then has done nothing.
+  Refusal submit(core::Request& request, batching::Arrival arrival) EXCLUDES_LOCK(mutex_);
 
-  // Queues the leading requests, each with its `waiting`, and leaves those that are refused in the vector, for the one
-  // reason that is returned.
-  Refusal submit_all(std::vector<core::Request>& requests, std::vector<batching::Waiting>& waiting)
+  // Queues the requests, each with its arrival, and leaves those in the vector that are refused: why, in their order.
+  std::vector<Refusal> submit_all(std::vector<core::Request>& requests, std::vector<batching::Arrival>& arrivals)
       EXCLUDES_LOCK(mutex_);
 
-  // Takes the request out of the queue if it is still there.
+  // Takes the request out of the queue if it is still there. One that executes is noted as given up.
   std::optional<core::Request> cancel(uint64_t token) EXCLUDES_LOCK(mutex_);
 
   // Blocks until there is a batch for the instance; none once stopped with an empty queue. The batch counts as
   // executing from here on.
   std::optional<Batch> next(size_t instance) EXCLUDES_LOCK(mutex_);
 
-  // The device is done with one batch of the instance; its slot is still in use.
-  void execution_ended(size_t instance) EXCLUDES_LOCK(mutex_);
+  // Blocks until requests have waited in the queue as long as they may, and takes them out; none once stopped with an
+  // empty queue. Whatever the instances do: theirs is not the time to be told.
+  std::vector<core::Request> next_expired() EXCLUDES_LOCK(mutex_);
 
-  // The slot may be filled again and its `answered` requests are no longer pending.
-  void release_slot(size_t instance, size_t slot, size_t answered) EXCLUDES_LOCK(mutex_);
+  // The device is done with the oldest batch of the instance; its slot is still in use. Who gives it up from here on
+  // comes too late.
+  void execution_ended(size_t instance, Batch& batch) EXCLUDES_LOCK(mutex_);
+
+  // The slot may be filled again, and the requests of its batch are no longer pending.
+  void release_slot(size_t instance, const Batch& batch, int64_t now_ns) EXCLUDES_LOCK(mutex_);
 
   // Refuses new requests and runs the queued ones without further delay. Idempotent.
   void stop() EXCLUDES_LOCK(mutex_);
@@ -68,31 +84,48 @@ class Scheduler {
   size_t queued() const EXCLUDES_LOCK(mutex_);
 
  private:
+  // A request that is queued, or the note of one that executes.
+  struct Record {
+    core::Request request;
+    batching::Ticket ticket = 0;
+    bool is_queued = false;
+    bool is_given_up = false;
+  };
+
   struct InstanceState {
     std::vector<size_t> free_slots;
-    int64_t executing = 0;
     bool waiting = false;               // its launcher sleeps and has not been woken
     std::optional<int64_t> wake_at_ns;  // until when, if waiting
     core::ConditionVariable changed;
-
-    bool is_idle() const { return executing == 0 && !free_slots.empty(); }
   };
 
-  Refusal refusal() const REQUIRES_LOCK(mutex_);
-  batching::Plan plan_for(size_t instance) const REQUIRES_LOCK(mutex_);
-  Batch take(size_t instance, size_t count) REQUIRES_LOCK(mutex_);
+  void make_room() REQUIRES_LOCK(mutex_);
+  Refusal queue(core::Request& request, batching::Arrival arrival, int64_t now_ns) REQUIRES_LOCK(mutex_);
+  core::Request unqueue(uint32_t place) REQUIRES_LOCK(mutex_);
+  void forget(uint64_t token, uint32_t place) REQUIRES_LOCK(mutex_);
+  Batch take(size_t instance, int64_t now_ns) REQUIRES_LOCK(mutex_);
+  void expire(int64_t now_ns) REQUIRES_LOCK(mutex_);
+  bool is_over() const REQUIRES_LOCK(mutex_);
   void sleep(size_t instance, std::optional<int64_t> wake_at_ns) REQUIRES_LOCK(mutex_);
   core::ConditionVariable* concerned() REQUIRES_LOCK(mutex_);
+  static core::ConditionVariable* wake(InstanceState& instance);
+  void tell_expirer() REQUIRES_LOCK(mutex_);
   static void notify(core::ConditionVariable* sleeper);
 
-  const batching::PolicyOptions options_;
+  const bool holds_latency_;  // whether the core wants to know of answers
 
   mutable core::Mutex mutex_;
-  batching::PendingQueue queue_ GUARDED_BY(mutex_);
-  std::deque<InstanceState> instances_ GUARDED_BY(mutex_);  // a deque, as condition variables do not move
-  size_t taken_ GUARDED_BY(mutex_) = 0;                     // requests out of the queue and not answered
-  uint64_t batches_ GUARDED_BY(mutex_) = 0;                 // taken so far
-  bool stopping_ GUARDED_BY(mutex_) = false;
+  batching::SchedulerCore core_ GUARDED_BY(mutex_);
+  std::vector<Record> records_ GUARDED_BY(mutex_);
+  std::vector<uint32_t> free_places_ GUARDED_BY(mutex_);           // of the records
+  std::vector<uint32_t> places_ GUARDED_BY(mutex_);                // of the queued requests, by ticket
+  TokenTable tokens_ GUARDED_BY(mutex_);                           // where their records are
+  std::deque<InstanceState> instances_ GUARDED_BY(mutex_);         // a deque, as condition variables do not move
+  size_t taken_ GUARDED_BY(mutex_) = 0;                            // requests out of the queue and not answered
+  uint64_t batches_ GUARDED_BY(mutex_) = 0;                        // taken so far
+  std::vector<core::Request> expired_ GUARDED_BY(mutex_);          // to be answered by the expirer
+  core::ConditionVariable expirer_;                                // next_expired() waits for it
+  std::optional<int64_t> expirer_wakes_at_ns_ GUARDED_BY(mutex_);  // none: it is not asleep
 };
 
 }  // namespace npuserve::engine

@@ -22,7 +22,21 @@ void DurationCount::add(const DurationCount& other) {
   ns += other.ns;
 }
 
-void StatisticsShard::record_execution(const BatchTiming& timing, int64_t gear_rows,
+void GearCounters::add(const GearCounters& other) {
+  executions += other.executions;
+  useful += other.useful;
+  padding += other.padding;
+  cancelled += other.cancelled;
+  expired += other.expired;
+  empty += other.empty;
+}
+
+StatisticsShard::StatisticsShard(bool record, size_t gears) : record_(record) {
+  const core::MutexLock lock(mutex_);
+  counters_.gears.resize(gears);
+}
+
+void StatisticsShard::record_execution(const BatchTiming& timing, const RunGear& gear,
                                        std::span<const Outcome> outcomes) {
   if (!record_) return;
   const int64_t input_ns = timing.launched_ns - timing.start_ns;
@@ -50,11 +64,34 @@ void StatisticsShard::record_execution(const BatchTiming& timing, int64_t gear_r
   }
   counters_.last_inference_ms = wall_ms;
   ++counters_.execution_count;
-  counters_.padded_rows += static_cast<uint64_t>(gear_rows - rows);
+  counters_.padded_rows += static_cast<uint64_t>(gear.rows - rows);
   BatchCounters& batch = counters_.batches[rows];
   batch.compute_input.add(input_ns);
   batch.compute_infer.add(infer_ns);
   batch.compute_output.add(output_ns);
+  record_tokens(gear, outcomes);
+}
+
+void StatisticsShard::record_tokens(const RunGear& gear, std::span<const Outcome> outcomes) {
+  GearCounters& counted = counters_.gears[gear.number];
+  int64_t empty_rows = gear.rows;
+  for (const Outcome& outcome : outcomes) {
+    const auto own = static_cast<uint64_t>(outcome.rows * outcome.length);
+    const bool is_expired = outcome.use == Use::kNobodyExpired;
+    const bool is_useful = outcome.ok && outcome.use == Use::kSender;
+    (is_expired ? counted.expired : is_useful ? counted.useful : counted.cancelled) += own;
+    counted.padding += static_cast<uint64_t>(outcome.rows * gear.length) - own;
+    empty_rows -= outcome.rows;
+  }
+  counted.empty += static_cast<uint64_t>(empty_rows * gear.length);
+  ++counted.executions;
+}
+
+void StatisticsShard::record_expirations(std::span<const Outcome> outcomes, int64_t now_ns) {
+  if (!record_) return;
+  record_failure(outcomes, FailureReason::kRejected, now_ns);
+  const core::MutexLock lock(mutex_);
+  counters_.expired += outcomes.size();
 }
 
 void StatisticsShard::record_failure(std::span<const Outcome> outcomes, FailureReason reason, int64_t now_ns) {
@@ -70,6 +107,12 @@ void StatisticsShard::record_rejections(size_t requests) {
   counters_.failures[index_of(FailureReason::kRejected)] += requests;
 }
 
+void StatisticsShard::record_shed(size_t requests) {
+  if (!record_) return;
+  const core::MutexLock lock(mutex_);
+  counters_.shed += requests;
+}
+
 void StatisticsShard::add_to(Counters& sum) const {
   const core::MutexLock lock(mutex_);
   sum.last_inference_ms = std::max(sum.last_inference_ms, counters_.last_inference_ms);
@@ -79,6 +122,10 @@ void StatisticsShard::add_to(Counters& sum) const {
   sum.fail.add(counters_.fail);
   for (size_t i = 0; i < kFailureReasons; ++i) sum.failures[i] += counters_.failures[i];
   sum.padded_rows += counters_.padded_rows;
+  sum.expired += counters_.expired;
+  sum.shed += counters_.shed;
+  sum.gears.resize(counters_.gears.size());
+  for (size_t i = 0; i < counters_.gears.size(); ++i) sum.gears[i].add(counters_.gears[i]);
   sum.queue.add(counters_.queue);
   sum.compute_input.add(counters_.compute_input);
   sum.compute_infer.add(counters_.compute_infer);
@@ -91,8 +138,8 @@ void StatisticsShard::add_to(Counters& sum) const {
   }
 }
 
-Statistics::Statistics(size_t instances, bool record) {
-  for (size_t i = 0; i <= instances; ++i) shards_.emplace_back(record);
+Statistics::Statistics(size_t instances, bool record, size_t gears) {
+  for (size_t i = 0; i <= instances; ++i) shards_.emplace_back(record, gears);
 }
 
 Counters Statistics::snapshot() const {

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <span>
+#include <vector>
 
 #include "core/mutex.h"
 
@@ -29,12 +30,25 @@ struct BatchCounters {
 
 // Why requests fail, as Triton sorts it (nv_inference_request_failure).
 enum class FailureReason : size_t {
-  kRejected,   // refused by a full queue; not in Counters::fail
+  kRejected,   // refused by a full queue, and then not in Counters::fail, or timed out in it
   kCancelled,  // given up while queued
   kBackend,    // the execution failed
   kOther,      // the outputs could not be delivered
 };
 inline constexpr size_t kFailureReasons = 4;
+
+// Where the work of a gear's executions went, in tokens: positions of the first variable axis of rows, or rows where
+// there is none. The five sum to the executions times what the gear holds.
+struct GearCounters {
+  uint64_t executions = 0;
+  uint64_t useful = 0;
+  uint64_t padding = 0;    // beyond a request's own length
+  uint64_t cancelled = 0;  // of requests that nobody wanted any more, or that could not take their outputs
+  uint64_t expired = 0;    // of requests whose deadlines had passed
+  uint64_t empty = 0;      // of rows that were no request's
+
+  void add(const GearCounters& other);
+};
 
 struct Counters {
   int64_t last_inference_ms = 0;                     // wall clock, of the last execution; 0: never
@@ -50,6 +64,9 @@ struct Counters {
   std::map<int64_t, BatchCounters> batches;  // by rows executed
   uint64_t padded_rows = 0;                  // rows of the gears that were executed and were no request's
   uint64_t queued = 0;                       // requests that wait for an instance now
+  uint64_t expired = 0;                      // requests that timed out in the queue
+  uint64_t shed = 0;                // requests that were refused as they would have waited too long; in no failure
+  std::vector<GearCounters> gears;  // by number in the signature
 };
 
 // The instants of one execution, as steady_now_ns() counts, in order.
@@ -62,33 +79,53 @@ struct BatchTiming {
   int64_t answered_ns = 0;  // outputs are with their requests
 };
 
+// Who had a use for a request's answer when it was there.
+enum class Use { kSender, kNobodyCancelled, kNobodyExpired };
+
 // What became of one request of a batch.
 struct Outcome {
   int64_t arrival_ns = 0;
   int64_t rows = 1;
   bool ok = false;
+  int64_t length = 1;  // in tokens a row
+  Use use = Use::kSender;
+};
+
+// The gear that executed a batch.
+struct RunGear {
+  size_t number = 0;
+  int64_t rows = 1;
+  int64_t length = 1;  // in tokens a row
 };
 
 // What one thread counts, mostly: its mutex is then never waited for, but while somebody reads.
 class alignas(64) StatisticsShard {  // a cache line apart from the others
  public:
-  // record: whether anything is counted.
-  explicit StatisticsShard(bool record) : record_(record) {}
+  // record: whether anything is counted. gears: of the model.
+  StatisticsShard(bool record, size_t gears);
 
-  // One execution of so many rows of its gear that succeeded; single requests of it may have failed afterwards.
-  void record_execution(const BatchTiming& timing, int64_t gear_rows, std::span<const Outcome> outcomes)
+  // One execution that succeeded; single requests of it may have failed afterwards.
+  void record_execution(const BatchTiming& timing, const RunGear& gear, std::span<const Outcome> outcomes)
       EXCLUDES_LOCK(mutex_);
 
   // Requests that were accepted and failed, or were cancelled.
   void record_failure(std::span<const Outcome> outcomes, FailureReason reason, int64_t now_ns) EXCLUDES_LOCK(mutex_);
 
+  // Requests that timed out in the queue.
+  void record_expirations(std::span<const Outcome> outcomes, int64_t now_ns) EXCLUDES_LOCK(mutex_);
+
   // Requests that a full queue refused.
   void record_rejections(size_t requests) EXCLUDES_LOCK(mutex_);
+
+  // Requests that were refused as they would have waited too long.
+  void record_shed(size_t requests) EXCLUDES_LOCK(mutex_);
 
   // Adds all that was counted so far: of an execution, everything or nothing.
   void add_to(Counters& sum) const EXCLUDES_LOCK(mutex_);
 
  private:
+  void record_tokens(const RunGear& gear, std::span<const Outcome> outcomes) REQUIRES_LOCK(mutex_);
+
   const bool record_;
   mutable core::Mutex mutex_;
   Counters counters_ GUARDED_BY(mutex_);
@@ -97,8 +134,8 @@ class alignas(64) StatisticsShard {  // a cache line apart from the others
 // The counters of a model, kept apart by who counts and merged when read. Any thread.
 class Statistics {
  public:
-  // A shard for each instance, and one for all others. record: whether anything is counted.
-  explicit Statistics(size_t instances, bool record = true);
+  // A shard for each instance, and one for all others. record: whether anything is counted. gears: of the model.
+  explicit Statistics(size_t instances, bool record = true, size_t gears = 1);
 
   StatisticsShard& of_instance(size_t instance) { return shards_[instance]; }
   StatisticsShard& of_others() { return shards_.back(); }

@@ -258,6 +258,7 @@ void Endpoint::gather(Connection& connection, Token token, Call& call, Message m
   std::unique_ptr<InferCall> submitted = make_call(token, call.target, std::move(message), plan, now_ns);
   const CallHead* head = connection.head(stream_of(token));
   if (head != nullptr) submitted->encoding = response_encoding(*head);
+  if (head != nullptr && head->deadline_ns != kNever) submitted->deadline_ns = head->deadline_ns;
   if (observation_.is_asked()) submitted->trace_parent = trace_parent_of(head);
   submitted->compression_level = response_compression_level_;
   queue_.gather(std::move(submitted), std::move(plan), now_ns);

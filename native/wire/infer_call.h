@@ -42,6 +42,7 @@ struct InferCall {
   std::vector<std::span<std::byte>> destinations;
   std::vector<std::shared_ptr<const SharedRegion>> regions;
   int64_t started_ns = 0;    // when the message was there whole
+  int64_t deadline_ns = 0;   // the client's; 0: none
   std::string trace_parent;  // the client's header; empty unless requests are observed
   Encoding encoding = Encoding::kIdentity;
   int compression_level = 0;

@@ -14,7 +14,7 @@
 
 namespace npuserve::wire {
 
-// Parameters of the request: kinds and reserved keys.
+// Parameters of the request: kinds and reserved keys; fills plan.priority and plan.timeout_us.
 bool check_request_parameters(const InferRequest& request, InferPlan& plan);
 
 // No input and no requested output is named twice.

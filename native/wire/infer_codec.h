@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ struct InferPlan {
   core::Status refusal;
   std::vector<core::TensorView> inputs;  // in the signature's order, in the shapes and dtypes that the model sees
   int64_t rows = 1;
+  uint64_t priority = 0;                // 0: none
+  std::optional<int64_t> timeout_us{};  // if the request has one
   std::vector<Buffer> converted;
   std::vector<bool> wanted;  // by position among the model's outputs; empty: all
 

@@ -56,6 +56,13 @@ std::string mistake(const InferParameter& parameter) {
   return {};
 }
 
+void take(const InferParameter& parameter, InferPlan& plan) {
+  if (parameter.key == "timeout") plan.timeout_us = parameter.int64_value;
+  if (parameter.key != "priority") return;
+  const bool is_signed = parameter.kind == ParameterKind::kInt64;
+  plan.priority = is_signed ? static_cast<uint64_t>(parameter.int64_value) : parameter.uint64_value;
+}
+
 }  // namespace
 
 bool check_request_parameters(const InferRequest& request, InferPlan& plan) {
@@ -64,7 +71,11 @@ bool check_request_parameters(const InferRequest& request, InferPlan& plan) {
     std::string text = mistake(parameter);
     // A map has no order: of several mistakes the handlers choose the one to name.
     if (!text.empty() && !found.empty()) return hand_on(plan);
-    if (!text.empty()) found = std::move(text);
+    if (text.empty()) {
+      take(parameter, plan);
+    } else {
+      found = std::move(text);
+    }
   }
   return found.empty() || refuse(plan, std::move(found));
 }

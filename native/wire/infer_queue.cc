@@ -24,6 +24,9 @@ void InferQueue::gather(std::unique_ptr<InferCall> call, InferPlan plan, int64_t
                         .inputs = std::move(plan.inputs),
                         .rows = plan.rows,
                         .arrival_ns = now_ns,
+                        .priority = plan.priority,
+                        .timeout_us = plan.timeout_us,
+                        .deadline_ns = call->deadline_ns,
                         .completion = std::make_unique<InferCompletion>(std::move(call), outbox_)};
   ++in_flight_;
   auto gathered = std::ranges::find(gathered_, sink, &Gathered::sink);

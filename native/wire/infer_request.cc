@@ -158,6 +158,7 @@ class Parser {
           break;
         case tag_of(5, kVarint):
           parameter.kind = ParameterKind::kUint64;
+          parameter.uint64_value = field.value;
           break;
         default:
           break;

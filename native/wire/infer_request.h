@@ -19,7 +19,8 @@ enum class ParameterKind { kNone, kBool, kInt64, kString, kDouble, kUint64 };
 struct InferParameter {
   std::string_view key;
   ParameterKind kind = ParameterKind::kNone;
-  int64_t int64_value = 0;  // kInt64
+  int64_t int64_value = 0;    // kInt64
+  uint64_t uint64_value = 0;  // kUint64
   std::string_view string_value;
 };
 

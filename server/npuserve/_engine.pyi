@@ -20,6 +20,9 @@ class AclError(RuntimeError):
 class LibraryError(RuntimeError):
     """No AscendCL library could be loaded, or it lacks a symbol; the message names what was tried and where."""
 
+class DeviceMemoryError(RuntimeError):
+    """A device has less free memory than a model needs; the message says how much of what."""
+
 @final
 class TensorSpec:
     @property
@@ -47,12 +50,72 @@ class Signature:
     @property
     def gears(self) -> list[Gear]: ...
 
+def make_signature(
+    *,
+    inputs: Sequence[tuple[str, str, Sequence[int]]],
+    outputs: Sequence[tuple[str, str, Sequence[int]]],
+    gears: Sequence[tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]],
+) -> Signature:
+    """Return a signature of tensors (name, wire name of the dtype, full shape) and gears (shapes of both kinds).
+
+    Raises ValueError for an unknown dtype, no gear, and gears whose shapes are not those of the tensors.
+    """
+
 def identity_signature(tensors: Sequence[tuple[str, str, str, Sequence[int]]], max_batch_size: int) -> Signature:
     """Return the signature of a model whose outputs are copies of its inputs, with gears of powers of two rows.
 
     tensors: input name, output name, dtype (wire name) and dims without the batch. Raises ValueError for a dtype
     without a fixed size, a dimension that is not fixed, a negative max_batch_size.
     """
+
+class OnnxError(RuntimeError):
+    """A call of ONNX Runtime failed; the message is worded as Triton words it."""
+
+class OnnxLibraryError(RuntimeError):
+    """ONNX Runtime's library could not be loaded, or it is too old; the message names it and the reason."""
+
+@final
+class OnnxRuntime:
+    """ONNX Runtime's shared library, beside the copy that its Python package has. Raises OnnxLibraryError."""
+
+    def __init__(self, file: str) -> None: ...
+    @property
+    def version(self) -> str: ...
+
+@final
+class OnnxOptions:
+    """Options of a session as ONNX Runtime's C API counts them; `entries` are session entries by their own names."""
+
+    def __init__(
+        self,
+        *,
+        graph_optimization_level: int,
+        execution_mode: int,
+        intra_op_threads: int,
+        inter_op_threads: int,
+        memory_arena: bool,
+        memory_pattern: bool,
+        entries: Sequence[tuple[str, str]],
+    ) -> None: ...
+
+@final
+class OnnxSession:
+    """A loaded ONNX model that tells the shapes of its outputs.
+
+    inputs: name, wire name of the dtype, shape (only its rank counts) of all inputs. outputs: those to tell of.
+    Blocks (without the GIL). Raises OnnxError, ValueError for dtypes that are none.
+    """
+
+    def __init__(
+        self,
+        runtime: OnnxRuntime,
+        path: str,
+        options: OnnxOptions,
+        inputs: Sequence[tuple[str, str, Sequence[int]]],
+        outputs: Sequence[str],
+    ) -> None: ...
+    def output_shapes(self, shapes: Sequence[Sequence[int]], ones: bool = False) -> list[tuple[int, ...]]:
+        """Run inputs of these shapes, zero or one in every element. Blocks (without the GIL). Raises OnnxError."""
 
 @final
 class DeviceState:
@@ -124,13 +187,38 @@ class ModelOptions:
         variable_output_axes: Sequence[Sequence[int]],
         record_statistics: bool = True,
         time_stages: bool = True,
+        preserve_ordering: bool = False,
+        levels: int = 0,
+        default_level: int = 0,
+        default_policy: tuple[int, bool, bool, int] = ...,
+        policies: Mapping[int, tuple[int, bool, bool, int]] = ...,
+        buckets: bool = False,
+        max_overtaken: int = 8,
+        mask_input: str | None = None,
+        padding: Mapping[str, float] = ...,
+        detect_padding: bool = False,
+        admission_max_wait_us: int = 0,
+        adaptive_delay_p99_us: int = 0,
     ) -> None:
-        """Check nothing yet: the model does, against its OM.
+        """Check little yet: the model does the rest, against its OM.
 
+        max_queue_size: requests of all levels together; 0 is no limit.
         devices: one entry per instance: the device it runs on; an identity model only counts them.
         variable_output_axes: per output, the axes of its full shape that follow a request's own length.
         time_stages: whether the device's marks between copying and executing are timed, which costs it time stamps.
         record_statistics: whether requests and executions are counted; if not, all counters stay zero.
+        preserve_ordering: whether answers go out in the order in which batches were made, whatever instance ran them.
+        levels: of priority, counted from 1; 0 if the model has none: then requests' priorities have no effect.
+        default_policy, policies: of all levels, and of single ones: the timeout in microseconds (0: none), whether a
+        request's own may shorten it, whether requests that time out are served last and not refused, the most
+        requests that wait (0: no limit).
+        buckets: whether requests of different lengths share a batch; max_overtaken batches may overtake a request.
+        mask_input: the input that is 0 where a position does not count. padding: by input, what fills it beyond a
+        request's length, where that is not 0. detect_padding: whether trailing positions that the mask does not count
+        are cut from requests; outputs that follow the length have zeros there.
+        admission_max_wait_us: a request that would wait longer is refused; adaptive_delay_p99_us: the latency that the
+        queue delay is adjusted to hold; 0 is off for both.
+        Raises ValueError for times that are negative or longer than 35 years.
         """
 
 QUEUE_FULL: int
@@ -251,6 +339,27 @@ class BatchStatistics:
     def compute_output(self) -> DurationCount: ...
 
 @final
+class GearStatistics:
+    """Where the work of one gear went, in tokens; see `npuserve.observability.statistics.GearStatistics`."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def executions(self) -> int: ...
+    @property
+    def useful(self) -> int: ...
+    @property
+    def padding(self) -> int: ...
+    @property
+    def cancelled(self) -> int: ...
+    @property
+    def expired(self) -> int: ...
+    @property
+    def empty(self) -> int: ...
+    @property
+    def cost_ns(self) -> int: ...
+
+@final
 class Statistics:
     @property
     def last_inference_ms(self) -> int: ...
@@ -274,7 +383,7 @@ class Statistics:
     def batches(self) -> list[BatchStatistics]: ...
     @property
     def rejected(self) -> int:
-        """Requests that a full queue refused; not in `fail`."""
+        """Requests that a full queue refused, which are not in `fail`, or that timed out in it."""
     @property
     def cancelled(self) -> int:
         """Requests that were given up while queued."""
@@ -288,14 +397,46 @@ class Statistics:
     def padded_rows(self) -> int:
         """Rows of the gears that were executed and were no request's."""
     @property
+    def gears(self) -> list[GearStatistics]:
+        """In the signature's order."""
+    @property
+    def expired(self) -> int:
+        """Requests that timed out in the queue."""
+    @property
+    def shed(self) -> int:
+        """Requests that were refused as they would have waited too long; not in `fail`."""
+    @property
     def queued(self) -> int:
         """Requests that wait for an instance now."""
+
+@final
+class MemoryUse:
+    """What all instances of a model take on one device.
+
+    weight_bytes, work_bytes: 0 where the library does not tell.
+    buffer_bytes, pinned_bytes: of the slots, on the device and on the host.
+    """
+
+    @property
+    def device(self) -> int: ...
+    @property
+    def instances(self) -> int: ...
+    @property
+    def weight_bytes(self) -> int: ...
+    @property
+    def work_bytes(self) -> int: ...
+    @property
+    def buffer_bytes(self) -> int: ...
+    @property
+    def pinned_bytes(self) -> int: ...
 
 @final
 class Model:
     """One model version: a queue, a batcher and its instances. Loads, allocates its slots and warms up every gear.
 
-    Raises AclError, ValueError (options that contradict the OM; the message says which).
+    The instances of a device share the model's weights where the library lets them.
+    Raises AclError, DeviceMemoryError, ValueError (options that contradict the OM or the machine; the message says
+    which).
     """
 
     def __init__(self, runtime: Runtime, path: str, options: ModelOptions, completions: CompletionQueue) -> None: ...
@@ -309,8 +450,26 @@ class Model:
         execute_delay_us: what an execution takes; executions of an instance run one after another.
         Raises ValueError as the constructor, MemoryError.
         """
+    @staticmethod
+    def onnxruntime(
+        runtime: OnnxRuntime,
+        path: str,
+        session: OnnxOptions,
+        share_session: bool,
+        signature: Signature,
+        options: ModelOptions,
+        completions: CompletionQueue,
+    ) -> Model:
+        """Load an ONNX model on the CPU, a session for each instance or one for all, and measure what its gears cost.
+
+        signature: its inputs and outputs, and the shapes it is to run. Blocks (without the GIL).
+        Raises OnnxError, ValueError as the constructor, MemoryError.
+        """
     @property
     def signature(self) -> Signature: ...
+    @property
+    def memory(self) -> list[MemoryUse]:
+        """What the model takes, by device; nothing if it runs on none or is closed."""
     @property
     def sink(self) -> object:
         """A new capsule "npuserve.core.Sink": its pointer is a std::shared_ptr<core::Sink>* to this model.
@@ -323,6 +482,10 @@ class Model:
         inputs: Sequence[tuple[Buffer | NDArray[Any], Sequence[int]]],
         rows: int,
         destinations: Sequence[Buffer | NDArray[Any] | None] | None = None,
+        *,
+        priority: int = 0,
+        timeout_us: int | None = None,
+        deadline: float | None = None,
     ) -> None:
         """Queue a request; its completion carries `token`. Never blocks.
 
@@ -330,10 +493,16 @@ class Model:
         drained) and the full shape. Raises ValueError if a count, shape or size does not fit the model.
         destinations: per output, writable C-contiguous memory that takes its bytes, or None; one that is too small
         makes the completion INTERNAL, and nothing is written.
-        Refusals that are ordinary (queue full, stopping, longer than any gear) come as completions.
+        priority, timeout_us: the client's, if it gave any. deadline: the instant of `time.monotonic()` from which on
+        nobody waits for the answer.
+        Refusals that are ordinary (queue full, stopping, longer than any gear, parameters out of range) come as
+        completions.
         """
     def cancel(self, token: int) -> bool:
-        """Drop the request if it is still queued (its completion is CANCELLED); False if it is not."""
+        """Drop the request if it is still queued (its completion is CANCELLED); False if it is not.
+
+        One that executes is answered all the same, and counted as work that nobody wanted.
+        """
     def statistics(self) -> Statistics: ...
     @property
     def pending(self) -> int:

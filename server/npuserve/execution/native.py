@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from npuserve import _engine
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import BatchingOptions
 from npuserve.config.parameters import is_on
+from npuserve.config.scheduling import QueuePolicy
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError, lacks_room
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
@@ -17,7 +19,7 @@ from npuserve.core.tensor import Tensor
 from npuserve.core.timing import request_timing
 from npuserve.execution.completions import CompletionRouter
 from npuserve.execution.executor import single_result
-from npuserve.observability.statistics import BatchStatistics, Duration, Failures, ModelStatistics
+from npuserve.observability.statistics import BatchStatistics, Duration, Failures, GearStatistics, ModelStatistics
 
 _log = logging.getLogger(__name__)
 
@@ -50,13 +52,27 @@ class NativeExecutor:
         """A new capsule of the native model; see Executor.sink."""
         return self._model.sink
 
-    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
-        """Run one request; see Executor.execute."""
+    def execute(self, request: ExecuteRequest) -> Coroutine[Any, Any, ExecuteResult]:
+        """Run one request; see Executor.execute. It is queued at once; what is returned must be awaited."""
         arguments = [(tensor.data, tensor.shape) for tensor in request.inputs]
         destinations = self._destinations(request)
-        completion = await self._router.call(
-            lambda token: self._model.submit(token, arguments, request.rows, destinations), self._model.cancel
-        )
+        priority, timeout_us = _whole(request, "priority"), _whole(request, "timeout")
+
+        def submit(token: int) -> None:
+            self._model.submit(
+                token,
+                arguments,
+                request.rows,
+                destinations,
+                priority=priority or 0,
+                timeout_us=timeout_us,
+                deadline=request.deadline,
+            )
+
+        return self._result(self._router.call(submit, self._model.cancel))
+
+    async def _result(self, completing: Coroutine[Any, Any, _engine.Completion]) -> ExecuteResult:
+        completion = await completing
         if completion.status:
             if completion.status == StatusCode.INTERNAL and not lacks_room(completion.message):
                 _log.error("model '%s' failed: %s", self._name, completion.message)
@@ -87,22 +103,43 @@ class NativeExecutor:
         await asyncio.to_thread(self._model.close)
 
 
+def _whole(request: ExecuteRequest, key: str) -> int | None:
+    value = request.parameters.get(key)
+    return value if isinstance(value, int) else None
+
+
 def native_options(config: ModelConfig, batching: BatchingOptions) -> _engine.ModelOptions:
     """Return the engine's options for a completed config. Raises ServeError: INVALID_ARGUMENT for its parameters."""
-    scheduling = batching.scheduling
+    scheduling, buckets = batching.scheduling, batching.buckets
     return _engine.ModelOptions(
         name=config.name,
         max_batch_size=scheduling.max_batch_size,
         dynamic_batching=scheduling.dynamic_batching,
         preferred_batch_sizes=scheduling.preferred_batch_sizes,
         max_queue_delay_us=scheduling.max_queue_delay_us,
-        max_queue_size=scheduling.default_policy.max_size,
+        max_queue_size=0,  # the policies' sizes count
         devices=batching.devices,
         slots_per_instance=SLOTS_PER_INSTANCE,
         variable_output_axes=batching.variable_output_axes,
         record_statistics=is_on(config, "statistics", default=True),
         time_stages=is_on(config, "stage_timing", default=True),
+        preserve_ordering=scheduling.preserve_ordering,
+        levels=scheduling.levels,
+        default_level=scheduling.default_level,
+        default_policy=_policy(scheduling.default_policy),
+        policies={level: _policy(policy) for level, policy in scheduling.policies.items()},
+        buckets=buckets.is_on,
+        max_overtaken=buckets.max_overtaken,
+        mask_input=buckets.mask or None,
+        padding=dict(buckets.padding),
+        detect_padding=buckets.detects_padding,
+        admission_max_wait_us=scheduling.max_predicted_wait_us,
+        adaptive_delay_p99_us=scheduling.target_p99_us,
     )
+
+
+def _policy(policy: QueuePolicy) -> tuple[int, bool, bool, int]:
+    return policy.timeout_us, policy.allows_override, policy.delays, policy.max_size
 
 
 def model_signature(native: _engine.Signature) -> ModelSignature:
@@ -146,6 +183,20 @@ def _statistics(native: _engine.Statistics) -> ModelStatistics:
         ),
         pending=native.queued,
         padded_rows=native.padded_rows,
+        shed=native.shed,
+        gears=tuple(
+            GearStatistics(
+                gear=gear.label,
+                executions=gear.executions,
+                useful=gear.useful,
+                padding=gear.padding,
+                cancelled=gear.cancelled,
+                expired=gear.expired,
+                empty=gear.empty,
+                cost_ns=gear.cost_ns,
+            )
+            for gear in native.gears
+        ),
     )
 
 

@@ -24,8 +24,8 @@ namespace {
 
 ModelOptions options(int64_t max_batch_size, bool dynamic_batching = true) {
   ModelOptions made;
-  made.batching.max_batch_size = max_batch_size;
-  made.batching.dynamic_batching = dynamic_batching;
+  made.scheduling.batching.max_batch_size = max_batch_size;
+  made.scheduling.batching.dynamic_batching = dynamic_batching;
   made.variable_output_axes = {{1}};
   return made;
 }
@@ -172,7 +172,7 @@ TEST_CASE("two instances work side by side on one queue") {
 TEST_CASE("a delayed batch runs when its delay is over, or at once when it is full") {
   ManualDevice device;
   ModelOptions delayed = options(2);
-  delayed.batching.max_queue_delay_ns = 20'000'000;
+  delayed.scheduling.batching.max_queue_delay_ns = 20'000'000;
   Model model(delayed, manual_executors(device, tenfold({{2, 2}})));
   Client client(model);
   const int64_t sent_ns = core::steady_now_ns();
@@ -230,10 +230,10 @@ TEST_CASE("options that contradict the model or themselves are refused") {
   CHECK(refusal(options(-1, false), signature) == "max_batch_size is -1, must be 0 or more");
   CHECK(refusal(options(0), signature) == "dynamic batching needs a max_batch_size of 1 or more");
   ModelOptions bad = options(4);
-  bad.batching.preferred_batch_sizes = {5};
+  bad.scheduling.batching.preferred_batch_sizes = {5};
   CHECK(refusal(bad, signature) == "preferred batch size 5 is not in 1 to max_batch_size (4)");
   bad = options(4);
-  bad.batching.max_queue_size = -1;
+  bad.scheduling.batching.max_queue_size = -1;
   CHECK(refusal(bad, signature) == "the queue delay and the queue size must be 0 or more");
   bad = options(4);
   bad.variable_output_axes = {};

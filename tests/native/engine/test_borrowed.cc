@@ -23,8 +23,8 @@ namespace {
 
 ModelOptions options(int64_t max_batch_size) {
   ModelOptions made;
-  made.batching.max_batch_size = max_batch_size;
-  made.batching.dynamic_batching = true;
+  made.scheduling.batching.max_batch_size = max_batch_size;
+  made.scheduling.batching.dynamic_batching = true;
   made.variable_output_axes = {{1}};
   return made;
 }

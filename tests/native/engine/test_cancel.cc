@@ -36,14 +36,14 @@ std::unique_ptr<Model> make_model(size_t instances, int64_t execute_delay_ns) {
     executors.push_back(std::make_unique<IdentityExecutor>(signature, 2, execute_delay_ns));
   }
   ModelOptions options;
-  options.batching = {.max_batch_size = kMaxBatchSize, .dynamic_batching = true};
+  options.scheduling.batching = {.max_batch_size = kMaxBatchSize, .dynamic_batching = true};
   options.variable_output_axes.resize(1);
   return std::make_unique<Model>(std::move(options), std::move(executors));
 }
 
 std::unique_ptr<Model> make_manual_model(ManualDevice& device) {
   ModelOptions options;
-  options.batching = {.max_batch_size = kMaxBatchSize, .dynamic_batching = true};
+  options.scheduling.batching = {.max_batch_size = kMaxBatchSize, .dynamic_batching = true};
   options.variable_output_axes = {{1}};
   return std::make_unique<Model>(std::move(options), manual_executors(device, tenfold({{kMaxBatchSize, 1}})));
 }

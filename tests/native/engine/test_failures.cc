@@ -25,7 +25,7 @@ const core::Status kBroken(core::StatusCode::kInternal, "aclmdlExecuteAsync fail
 
 ModelOptions options(int64_t max_queue_size = 0) {
   ModelOptions made;
-  made.batching = {.max_batch_size = 4, .dynamic_batching = true, .max_queue_size = max_queue_size};
+  made.scheduling.batching = {.max_batch_size = 4, .dynamic_batching = true, .max_queue_size = max_queue_size};
   made.variable_output_axes = {{1}};
   return made;
 }
@@ -209,7 +209,7 @@ TEST_CASE("closing answers what was accepted and refuses what comes after") {
 TEST_CASE("closing does not wait for a queue delay") {
   ManualDevice device;
   ModelOptions delayed = options();
-  delayed.batching.max_queue_delay_ns = 3'600'000'000'000;
+  delayed.scheduling.batching.max_queue_delay_ns = 3'600'000'000'000;
   const auto model = make_model(device, delayed);
   Client client(*model);
   const uint64_t token = client.send(1, 2);

@@ -131,7 +131,7 @@ TEST_CASE("an execution that takes no time hands every request its own inputs") 
   executors.push_back(std::make_unique<IdentityExecutor>(identity_signature(kPair, 4), 2, 0));
   CHECK(executors[0]->buffers(0).inputs.empty());  // no memory of its own that anything could be copied to
   npuserve::engine::ModelOptions options;
-  options.batching.max_batch_size = 4;
+  options.scheduling.batching.max_batch_size = 4;
   options.variable_output_axes = {{}, {}};
   npuserve::engine::Model model(options, std::move(executors));
   const std::vector<std::byte> content(9, std::byte{3});

@@ -13,7 +13,7 @@ using npuserve::engine::Statistics;
 TEST_CASE("each request of a batch is charged the batch's durations, the batch size its own once") {
   Statistics statistics(1);
   const BatchTiming timing{.start_ns = 100, .launched_ns = 130, .device_ns = 150, .ended_ns = 250, .answered_ns = 260};
-  statistics.of_instance(0).record_execution(timing, 8, std::vector<Outcome>{{10, 2, true}, {40, 3, true}});
+  statistics.of_instance(0).record_execution(timing, {.rows = 8}, std::vector<Outcome>{{10, 2, true}, {40, 3, true}});
   const Counters counters = statistics.snapshot();
   CHECK(counters.inference_count == 5);
   CHECK(counters.execution_count == 1);
@@ -37,7 +37,7 @@ TEST_CASE("failures are counted by their reasons, and what was never accepted is
   statistics.of_instance(0).record_failure(std::vector<Outcome>{{10, 1, false}}, FailureReason::kBackend, 20);
   statistics.of_others().record_failure(std::vector<Outcome>{{10, 1, false}}, FailureReason::kCancelled, 20);
   statistics.of_others().record_rejections(3);
-  statistics.of_instance(0).record_execution({}, 2, std::vector<Outcome>{{0, 1, true}, {0, 1, false}});
+  statistics.of_instance(0).record_execution({}, {.rows = 2}, std::vector<Outcome>{{0, 1, true}, {0, 1, false}});
   CHECK(count(FailureReason::kRejected) == 3);
   CHECK(count(FailureReason::kCancelled) == 1);
   CHECK(count(FailureReason::kBackend) == 1);
@@ -61,7 +61,7 @@ TEST_CASE("failures count as failures alone") {
 TEST_CASE("batch sizes are listed in ascending order") {
   Statistics statistics(1);
   for (const int64_t rows : {8, 1, 3, 1})
-    statistics.of_instance(0).record_execution({}, 8, std::vector<Outcome>{{0, rows, true}});
+    statistics.of_instance(0).record_execution({}, {.rows = 8}, std::vector<Outcome>{{0, rows, true}});
   std::vector<int64_t> sizes;
   for (const auto& [size, batch] : statistics.snapshot().batches) sizes.push_back(size);
   CHECK(sizes == std::vector<int64_t>{1, 3, 8});
@@ -77,9 +77,9 @@ TEST_CASE("an arrival stamped late does not make a sum go backwards") {
 TEST_CASE("what is counted apart is read as one") {
   Statistics statistics(2);
   const BatchTiming timing{.start_ns = 1, .launched_ns = 2, .device_ns = 4, .ended_ns = 8, .answered_ns = 16};
-  statistics.of_instance(0).record_execution(timing, 8, std::vector<Outcome>{{0, 2, true}});
-  statistics.of_instance(1).record_execution(timing, 8, std::vector<Outcome>{{0, 2, true}, {0, 1, true}});
-  statistics.of_instance(1).record_execution(timing, 8, std::vector<Outcome>{{0, 2, true}});
+  statistics.of_instance(0).record_execution(timing, {.rows = 8}, std::vector<Outcome>{{0, 2, true}});
+  statistics.of_instance(1).record_execution(timing, {.rows = 8}, std::vector<Outcome>{{0, 2, true}, {0, 1, true}});
+  statistics.of_instance(1).record_execution(timing, {.rows = 8}, std::vector<Outcome>{{0, 2, true}});
   statistics.of_others().record_failure(std::vector<Outcome>{{0, 1, false}}, FailureReason::kBackend, 5);
   const Counters counters = statistics.snapshot();
   CHECK(counters.inference_count == 7);
@@ -100,7 +100,7 @@ TEST_CASE("what is counted apart is read as one") {
 
 TEST_CASE("statistics that are off stay zero") {
   Statistics statistics(1, false);
-  statistics.of_instance(0).record_execution({}, 8, std::vector<Outcome>{{0, 2, true}});
+  statistics.of_instance(0).record_execution({}, {.rows = 8}, std::vector<Outcome>{{0, 2, true}});
   statistics.of_others().record_failure(std::vector<Outcome>{{0, 2, false}}, FailureReason::kBackend, 10);
   const Counters counters = statistics.snapshot();
   CHECK(counters.execution_count == 0);

@@ -17,9 +17,9 @@ namespace {
 
 ModelOptions options(int64_t max_batch_size, int64_t max_queue_size = 0) {
   ModelOptions options;
-  options.batching.max_batch_size = max_batch_size;
-  options.batching.dynamic_batching = true;
-  options.batching.max_queue_size = max_queue_size;
+  options.scheduling.batching.max_batch_size = max_batch_size;
+  options.scheduling.batching.dynamic_batching = true;
+  options.scheduling.batching.max_queue_size = max_queue_size;
   options.variable_output_axes = {{1}};
   return options;
 }

@@ -26,7 +26,7 @@ constexpr int kRequestsPerThread = 50;
 
 std::unique_ptr<Model> make_model(ManualDevice& device, size_t instances, size_t slots, int64_t delay_ns) {
   ModelOptions made;
-  made.batching = {.max_batch_size = 8, .dynamic_batching = true, .max_queue_delay_ns = delay_ns};
+  made.scheduling.batching = {.max_batch_size = 8, .dynamic_batching = true, .max_queue_delay_ns = delay_ns};
   made.variable_output_axes = {{1}};
   return std::make_unique<Model>(std::move(made),
                                  manual_executors(device, tenfold({{1, 4}, {8, 4}, {8, 16}}), slots, instances));

@@ -28,8 +28,8 @@ std::shared_ptr<engine::Model> copy_model() {
   executors.push_back(std::make_unique<engine::IdentityExecutor>(signature, 2, 0));
   executors.push_back(std::make_unique<engine::IdentityExecutor>(signature, 2, 100'000));
   engine::ModelOptions options;
-  options.batching.max_batch_size = 8;
-  options.batching.dynamic_batching = true;
+  options.scheduling.batching.max_batch_size = 8;
+  options.scheduling.batching.dynamic_batching = true;
   options.variable_output_axes = {{}};
   return std::make_shared<engine::Model>(options, std::move(executors));
 }
