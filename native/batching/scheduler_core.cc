@@ -19,15 +19,23 @@ constexpr size_t kTiersPerLevel = 2;
 
 size_t tier_of(int64_t level) { return kTiersPerLevel * static_cast<size_t>(level - 1); }
 
+// A config without levels may say 0 of either.
+SchedulerOptions checked(SchedulerOptions options) {
+  options.levels = std::max<int64_t>(1, options.levels);
+  options.default_level = std::clamp<int64_t>(options.default_level, 1, options.levels);
+  options.max_overtaken = std::max<int64_t>(0, options.max_overtaken);
+  return options;
+}
+
 }  // namespace
 
 struct SchedulerCore::State {
   State(SchedulerOptions given, const BucketTable& table, const std::vector<int>& devices, size_t slots_per_instance)
-      : options(std::move(given)),
+      : options(checked(std::move(given))),
         by_buckets(options.buckets && !table.buckets().empty()),
         chooser(table, options.batching.max_batch_size),
         queue(kTiersPerLevel * static_cast<size_t>(options.levels), by_buckets ? table.buckets().size() : 1),
-        overtaking(queue.tiers(), Overtaking(static_cast<size_t>(std::max<int64_t>(0, options.max_overtaken)))),
+        overtaking(queue.tiers(), Overtaking(static_cast<size_t>(options.max_overtaken))),
         loads(devices, slots_per_instance),
         costs(by_buckets) {
     if (options.target_p99_ns > 0) {
@@ -68,10 +76,6 @@ struct SchedulerCore::State {
 
   int64_t predicted_wait_ns(int64_t level, int64_t now_ns) const {
     return static_cast<int64_t>(loads.free_after(costs.queued_ns(queued_nominal(level)), now_ns));
-  }
-
-  bool is_overloaded(int64_t level, int64_t now_ns) const {
-    return options.max_predicted_wait_ns > 0 && predicted_wait_ns(level, now_ns) > options.max_predicted_wait_ns;
   }
 
   bool is_full(int64_t level) const {
@@ -208,7 +212,12 @@ Admission SchedulerCore::submit(Arrival arrival, int64_t now_ns) {
   if (state.is_stopping) return {.verdict = Verdict::kStopping};
   const int64_t level = state.level_of(arrival);
   if (state.is_full(level)) return {.verdict = Verdict::kQueueFull};
-  if (state.is_overloaded(level, now_ns)) return {.verdict = Verdict::kOverloaded};
+  if (state.options.max_predicted_wait_ns > 0) {
+    const int64_t wait_ns = state.predicted_wait_ns(level, now_ns);
+    if (wait_ns > state.options.max_predicted_wait_ns) {
+      return {.verdict = Verdict::kOverloaded, .predicted_wait_ns = wait_ns};
+    }
+  }
   if (state.delay) state.delay->arrived(arrival.rows, now_ns);
   state.adapt();
   const QueuePolicy& policy = state.policy_of(level);

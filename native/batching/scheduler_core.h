@@ -62,7 +62,8 @@ enum class Verdict { kQueued, kQueueFull, kOverloaded, kStopping };
 
 struct Admission {
   Verdict verdict = Verdict::kQueued;
-  Ticket ticket = 0;  // if queued
+  Ticket ticket = 0;              // if queued
+  int64_t predicted_wait_ns = 0;  // if overloaded: what was too long
 };
 
 // What an instance should do now.

@@ -89,7 +89,9 @@ TEST_CASE("for equal shapes nothing is predicted until something ran") {
 TEST_CASE("a request that would wait too long is refused, and one that would not is taken") {
   SchedulerCore scheduler = make(by_buckets(50));
   submit_many(scheduler, 6);  // 0 to 50 ms
-  CHECK(submit(scheduler) == Verdict::kOverloaded);
+  const auto refused = scheduler.submit({}, 0);
+  CHECK(refused.verdict == Verdict::kOverloaded);
+  CHECK(refused.predicted_wait_ns == 60 * kMs);
   CHECK(scheduler.queued() == 6);
   scheduler.take(0, 0);  // 40 ms left there, 20 here
   CHECK(submit(scheduler) == Verdict::kOverloaded);

@@ -189,6 +189,15 @@ TEST_CASE("level 1 is served before level 2; without a level, or with one that t
   CHECK(served(scheduler) == Tickets{first, none, beyond, negative, second, third});
 }
 
+TEST_CASE("a model without levels has one, whatever its config says of the default") {
+  SchedulerOptions options = singly();
+  options.levels = 0;
+  options.default_level = 0;
+  SchedulerCore scheduler = make(options);
+  const Tickets tickets = {queue_at(scheduler, 0), queue_at(scheduler, 0, 1), queue_at(scheduler, 0, 7)};
+  CHECK(served(scheduler) == tickets);
+}
+
 TEST_CASE("a batch begins with the first level and goes on with the next") {
   SchedulerOptions options = batching(3);
   options.levels = 2;
