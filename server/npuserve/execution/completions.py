@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from npuserve._engine import Completion, CompletionQueue
 
@@ -36,12 +37,20 @@ class CompletionRouter:
             self._deliver()
             self.queue.close()
 
-    async def call(self, submit: Callable[[int], None], cancel: Callable[[int], bool]) -> Completion:
-        """Submit under a fresh token and await its completion; if the awaiting task is cancelled, so is the request."""
+    def call(self, submit: Callable[[int], None], cancel: Callable[[int], bool]) -> Coroutine[Any, Any, Completion]:
+        """Submit under a fresh token at once; give the completion, which must be awaited.
+
+        If the awaiting task is cancelled, so is the request.
+        """
         token = next(self._tokens)
         future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         submit(token)
         self._waiting[token] = future
+        return self._completion(token, future, cancel)
+
+    async def _completion(
+        self, token: int, future: asyncio.Future[Completion], cancel: Callable[[int], bool]
+    ) -> Completion:
         try:
             return await future
         except asyncio.CancelledError:

@@ -14,12 +14,20 @@ class RequestFanOut:
     @property
     def wants_all(self) -> bool:
         """Whether any of them wants every request."""
-        return any(observer.wants_all for observer in self._observers)
+        for observer in self._observers:
+            if observer.wants_all:
+                return True
+        return False
 
     @property
     def slow_ns(self) -> int:
         """The least duration that is slow for any of them, 0 if none cares."""
-        return min((observer.slow_ns for observer in self._observers if observer.slow_ns), default=0)
+        least = 0
+        for observer in self._observers:
+            slow_ns = observer.slow_ns
+            if slow_ns and (not least or slow_ns < least):
+                least = slow_ns
+        return least
 
     def observe(self, request: FinishedRequest) -> None:
         """Tell those that want to know."""

@@ -30,10 +30,17 @@ def greatest_classes(tensor: Tensor, class_count: int, labels: Sequence[str], *,
     count = min(class_count, size)
     form = "%f:%d" if tensor.dtype in (Dtype.FP32, Dtype.FP64) else "%d:%d"
     if size <= _FEW:
-        ranked = [(row, _greatest_of_few(row)[:count]) for row in values.tolist()]
+        elements = [
+            _named(form % (row[index], index), index, labels)
+            for row in values.tolist()
+            for index in _greatest_of_few(row)[:count]
+        ]
     else:
-        ranked = [(row, _greatest(row, count).tolist()) for row in values]
-    elements = [_named(form % (row[index], index), index, labels) for row, best in ranked for index in best]
+        elements = [
+            _named(form % (row[index], index), index, labels)
+            for row in values
+            for index in _greatest(row, count).tolist()
+        ]
     shape = (rows, count) if has_batch else (count,)
     return Tensor(tensor.name, Dtype.BYTES, shape, join_elements(elements))
 

@@ -60,7 +60,8 @@ class RequestDecoder:
         check_unique_names(message)
         data = input_data(message, memory)
         outputs = requested_outputs(message, memory) if message.outputs else ()
-        parameters = {key: _parameter(value) for key, value in message.parameters.items()}
+        # Most have none, and asking a message's map for its items is not cheap.
+        parameters = {key: _parameter(value) for key, value in message.parameters.items()} if message.parameters else {}
         if self._forwarded is not None:
             parameters |= forwarded_headers(self._forwarded, call.metadata)
         return InferenceRequest(
@@ -95,6 +96,8 @@ def _parameter(value: InferParameter) -> ParameterValue:
 def check_unique_names(message: ModelInferRequest) -> None:
     """Refuse an input or a requested output that is named twice. Raises ServeError (INVALID_ARGUMENT)."""
     for kind, tensors in (("input", message.inputs), ("output", message.outputs)):
+        if len(tensors) < 2:
+            continue
         names = [tensor.name for tensor in tensors]
         if len(set(names)) < len(names):
             repeated = _first_repeated(names)

@@ -28,6 +28,8 @@ _SHARED_MEMORY_KINDS = {
 
 def check_request_parameters(request: ModelInferRequest) -> None:
     """Refuse parameters of the wrong kind or under a reserved key. Raises ServeError (INVALID_ARGUMENT)."""
+    if not request.parameters:
+        return
     for key, value in request.parameters.items():
         if key not in _REQUEST_KINDS and key.startswith("triton_"):
             raise invalid(

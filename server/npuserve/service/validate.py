@@ -86,9 +86,9 @@ def check_elements(
 
 
 def _check_input_count(request: InferenceRequest, model: ModelInterface) -> None:
-    given = [tensor.name for tensor in request.inputs]
-    if len(given) == len(model.inputs):
+    if len(request.inputs) == len(model.inputs):
         return
+    given = [tensor.name for tensor in request.inputs]
     missing = [name for name in model.required_inputs if name not in given]
     required, most = len(model.required_inputs), len(model.inputs)
     if not missing and required <= len(given) < most:
@@ -161,6 +161,12 @@ def _check_shape(
 ) -> None:
     full = model.full_dims(declared)
     fits = len(full) == len(shape)
+    if fits:
+        for dim, size in zip(full, shape, strict=True):
+            if size < 0 or dim not in (-1, size):
+                break
+        else:
+            return
     if fits and any(size < 0 for size in shape):
         raise refuse(
             request,
