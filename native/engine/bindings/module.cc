@@ -193,6 +193,7 @@ PYBIND11_MODULE(_engine, module, py::mod_gil_used()) {
   register_device_state(module);
   register_runtime(module);
   register_completions(module);
+  register_ort(module);
   register_model(module);
   register_scheduler_core(module);
 }
