@@ -47,3 +47,15 @@ class CompletingBackend(Protocol):
     async def complete(self, path: Path, config: ModelConfig) -> ModelConfig:
         """Return the config with what the model says of itself; `config` stays as it is. Raises ServeError."""
         ...
+
+
+@runtime_checkable
+class GearedBackend(Protocol):
+    """A backend whose models have no gears of their own, and may be given some."""
+
+    async def with_gears(self, path: Path, config: ModelConfig, signature: ModelSignature) -> ModelSignature:
+        """Return the signature with gears; as it is if the model is to run any shape.
+
+        config: completed, agrees with the signature. Raises ServeError.
+        """
+        ...

@@ -1,6 +1,7 @@
 """ONNX models on the CPU, by ONNX Runtime: for operators that do not convert, and for repositories that have them.
 
-The package is an extra of this one and is imported with the first model.
+A model whose shapes are known runs in the native engine; one that takes any length, text or optional inputs runs here,
+in Python. The package is an extra of this one and is imported with the first model.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.config.onnx_gears import onnx_gears
 from npuserve.config.scheduling import scheduling_options
 from npuserve.config.validate import unsupported
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError, invalid
 from npuserve.core.signature import ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
+from npuserve.execution.executor import Executor
+from npuserve.execution.onnx_native import OnnxEngine
+from npuserve.execution.onnx_options import FOR_SHAPES, onnx_options
 from npuserve.execution.onnx_session import OnnxRunner, runtime_error
 from npuserve.execution.scheduling import ScheduledExecutor
 
@@ -24,7 +29,6 @@ if TYPE_CHECKING:
 
 _MODEL_IN_FOLDER = "model.onnx"
 _PROVIDERS = ["CPUExecutionProvider"]
-_SESSION_ENTRY = "session."
 _DTYPES = {
     "tensor(bool)": Dtype.BOOL,
     "tensor(uint8)": Dtype.UINT8,
@@ -40,12 +44,13 @@ _DTYPES = {
     "tensor(double)": Dtype.FP64,
     "tensor(string)": Dtype.BYTES,
 }
-# `optimization { graph { level } }` as Triton's backend reads it; any other level is all of them.
-_LEVELS = {-1: "ORT_ENABLE_BASIC", 1: "ORT_ENABLE_EXTENDED", 2: "ORT_DISABLE_ALL"}
 
 
 class OnnxRuntimeBackend:
     """Loads ONNX files, a session for each instance."""
+
+    def __init__(self) -> None:
+        self._engine = OnnxEngine()
 
     @property
     def needs_model_file(self) -> bool:
@@ -64,9 +69,29 @@ class OnnxRuntimeBackend:
         """
         return await asyncio.to_thread(_describe, path, config)
 
-    async def load(self, path: Path, config: ModelConfig, signature: ModelSignature) -> ScheduledExecutor:
-        """Load the sessions. Raises ServeError: INVALID_ARGUMENT for its parameters, else as `describe`."""
+    async def complete(self, path: Path, config: ModelConfig) -> ModelConfig:
+        """Return the config with a max_batch_size of the largest gear, where it lists gears and states none."""
+        gears = onnx_gears(config)
+        if gears is None or config.max_batch_size or (config.input and config.output):
+            return config
+        completed = ModelConfig()
+        completed.CopyFrom(config)
+        completed.max_batch_size = gears.rows[-1]
+        return completed
+
+    async def with_gears(self, path: Path, config: ModelConfig, signature: ModelSignature) -> ModelSignature:
+        """Return the signature with the gears that the native engine is to run; see GearedBackend."""
         _refuse_unsupported(config)
+        return await self._engine.with_gears(_file(path), config, signature)
+
+    async def load(self, path: Path, config: ModelConfig, signature: ModelSignature) -> Executor:
+        """Load the sessions: into the native engine if the signature has gears.
+
+        Raises ServeError: INVALID_ARGUMENT for its parameters, else as `describe`.
+        """
+        _refuse_unsupported(config)
+        if signature.gears:
+            return await self._engine.load(_file(path), config, signature)
         sessions = await asyncio.to_thread(_sessions, path, config)
         outputs = {output.name for output in config.output}
         specs = tuple(spec for spec in signature.outputs if spec.name in outputs)
@@ -78,7 +103,8 @@ class OnnxRuntimeBackend:
         return ScheduledExecutor(config.name, signature, scheduling_options(config), runners)
 
     async def close(self) -> None:
-        """Do nothing: all is the executors'."""
+        """Let go of the native engine. Every executor must be closed."""
+        await self._engine.close()
 
 
 def _refuse_unsupported(config: ModelConfig) -> None:
@@ -92,10 +118,7 @@ def _refuse_unsupported(config: ModelConfig) -> None:
 
 def _describe(path: Path, config: ModelConfig) -> ModelSignature:
     ort = _runtime()
-    options = ort.SessionOptions()
-    # Only the names, types and shapes are read; optimizing would take the longest.
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = _session(ort, path, options)
+    session = _session(ort, path, FOR_SHAPES.of_package(ort))
     # An initializer that an input may take the place of is an input if the config says so.
     declared = {tensor.name for tensor in config.input}
     overridable = [node for node in session.get_overridable_initializers() if node.name in declared]
@@ -108,67 +131,29 @@ def _describe(path: Path, config: ModelConfig) -> ModelSignature:
 
 def _sessions(path: Path, config: ModelConfig) -> list[onnxruntime.InferenceSession]:
     """Return a session for each instance that takes requests."""
-    ort = _runtime()
+    ort, options = _runtime(), onnx_options(config)
     sessions: list[onnxruntime.InferenceSession] = []
     for group in config.instance_group:
         count = 0 if group.passive else group.count
-        if _flag(config, "share_session_between_instances", default=False) and count:
-            sessions += [_session(ort, path, _session_options(ort, config))] * count
+        if options.shares_session and count:
+            sessions += [_session(ort, path, options.of_package(ort))] * count
         else:
-            sessions += [_session(ort, path, _session_options(ort, config)) for _ in range(count)]
+            sessions += [_session(ort, path, options.of_package(ort)) for _ in range(count)]
     if not sessions:
         raise invalid(f"model '{config.name}' has no instance that takes requests")
     return sessions
 
 
 def _session(ort: Any, path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    file = path / _MODEL_IN_FOLDER if path.is_dir() else path
     try:
-        return ort.InferenceSession(str(file), options, providers=_PROVIDERS)
+        return ort.InferenceSession(str(_file(path)), options, providers=_PROVIDERS)
     except Exception as error:
         # What the package raises has no root of its own.
         raise runtime_error(error) from error
 
 
-def _session_options(ort: Any, config: ModelConfig) -> onnxruntime.SessionOptions:
-    """Map the parameters that Triton's backend knows, and session entries by their own names, as `session.*`."""
-    options = ort.SessionOptions()
-    level = _LEVELS.get(config.optimization.graph.level, "ORT_ENABLE_ALL")
-    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
-    mode = _number(config, "execution_mode")
-    if mode not in (0, 1):
-        raise invalid(
-            f"Invalid configuration value provided. Expected values for  execution_mode are 0 or 1 but got {mode} ."
-        )
-    options.execution_mode = ort.ExecutionMode.ORT_PARALLEL if mode else ort.ExecutionMode.ORT_SEQUENTIAL
-    options.intra_op_num_threads = max(0, _number(config, "intra_op_thread_count"))
-    options.inter_op_num_threads = max(0, _number(config, "inter_op_thread_count"))
-    options.enable_cpu_mem_arena = _flag(config, "enable_mem_arena", default=True)
-    options.enable_mem_pattern = _flag(config, "enable_mem_pattern", default=True)
-    for name, value in config.parameters.items():
-        if name.startswith(_SESSION_ENTRY):
-            options.add_session_config_entry(name, value.string_value)
-    return options
-
-
-def _number(config: ModelConfig, name: str) -> int:
-    """Return a parameter that is a whole number; 0 if it is not given."""
-    if name not in config.parameters:
-        return 0
-    text = config.parameters[name].string_value
-    try:
-        return int(text)
-    except ValueError:
-        raise invalid(f"model '{config.name}': parameter '{name}' must be an integer, got '{text}'") from None
-
-
-def _flag(config: ModelConfig, name: str, *, default: bool) -> bool:
-    if name not in config.parameters:
-        return default
-    text = config.parameters[name].string_value
-    if text.lower() not in ("true", "false", "1", "0"):
-        raise invalid(f"model '{config.name}': parameter '{name}' must be true or false, got '{text}'")
-    return text.lower() in ("true", "1")
+def _file(path: Path) -> Path:
+    return path / _MODEL_IN_FOLDER if path.is_dir() else path
 
 
 def _spec(config: ModelConfig, node: Any) -> TensorSpec:

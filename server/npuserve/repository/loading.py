@@ -22,7 +22,7 @@ from npuserve.core.errors import ServeError, invalid
 from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
 from npuserve.execution.assembly import assemble
-from npuserve.execution.backend import Backend, CompletingBackend
+from npuserve.execution.backend import Backend, CompletingBackend, GearedBackend
 from npuserve.execution.executor import Executor
 from npuserve.execution.response_cache import ResponseCache
 from npuserve.repository.labels import Labels, read_labels
@@ -114,8 +114,11 @@ class ModelLoader:
         if self._auto_complete and isinstance(backend, CompletingBackend):
             config = await backend.complete(path, config)
         full_signature = await backend.describe(path, config)
+        complete = await self._complete(backend, config, visible_signature(config, full_signature))
+        if isinstance(backend, GearedBackend):
+            full_signature = await backend.with_gears(path, complete, full_signature)
         signature = visible_signature(config, full_signature)
-        complete = await self._complete(backend, config, signature)
+        self._warn(complete, signature)
         executor = await assemble(
             backend,
             path,
@@ -154,13 +157,16 @@ class ModelLoader:
         validate_tensors(complete)
         validate_instances(complete, device_count)
         check_against_signature(complete, signature)
-        if complete.response_cache.enable and self._cache is None:
-            _log.warning("model '%s': answers are not cached, as the server has no cache (--cache-config)", config.name)
-        for given, meant in misspelt_parameters(complete):
-            _log.warning("model '%s': nothing reads parameter '%s': is '%s' meant?", config.name, given, meant)
-        if ignored := settings_without_effect(complete, signature):
-            _log.warning("model '%s': accepted, but without effect: %s", config.name, ", ".join(ignored))
         return complete
+
+    def _warn(self, config: ModelConfig, signature: ModelSignature) -> None:
+        """Log what the config says without effect. Raises ServeError for buckets that cannot be."""
+        if config.response_cache.enable and self._cache is None:
+            _log.warning("model '%s': answers are not cached, as the server has no cache (--cache-config)", config.name)
+        for given, meant in misspelt_parameters(config):
+            _log.warning("model '%s': nothing reads parameter '%s': is '%s' meant?", config.name, given, meant)
+        if ignored := settings_without_effect(config, signature):
+            _log.warning("model '%s': accepted, but without effect: %s", config.name, ", ".join(ignored))
 
     def _default_max_batch_size(self, backend: str) -> int:
         sizes = self._default_max_batch_sizes

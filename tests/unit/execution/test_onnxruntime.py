@@ -1,4 +1,4 @@
-"""ONNX models on the CPU, from files to answers."""
+"""ONNX models on the CPU that Python runs, from files to answers: those without gears."""
 
 import asyncio
 import sys
@@ -55,8 +55,10 @@ async def load(
     signature = await backend.describe(path, config)
     complete = complete_model_config(config, signature, device_count=await backend.device_count())
     check_against_signature(complete, signature)
-    opened.append(await backend.load(path, complete, signature))
-    return opened[-1], complete
+    executor = await backend.load(path, complete, signature)
+    assert isinstance(executor, ScheduledExecutor)
+    opened.append(executor)
+    return executor, complete
 
 
 def tensor(name: str, array: Array) -> Tensor:
