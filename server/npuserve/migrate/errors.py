@@ -3,3 +3,11 @@
 
 class PlanError(Exception):
     """What was given cannot be planned for. The text is one sentence for the user."""
+
+
+class MigrationError(Exception):
+    """A stage cannot go on: one sentence, what is wrong and what would be right. advice: what to try, best first."""
+
+    def __init__(self, message: str, *advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
