@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -39,7 +40,13 @@ dynamic_batching {{ priority_levels: 3 default_priority_level: 2 default_queue_p
   default_timeout_microseconds: {HOUR_US} allow_timeout_override: true max_queue_size: 8 }} }}"""
 MODELS = (
     copying("queued", "STRING", "[ 1 ]", QUEUE, backend="python"),
-    copying("native", "FP32", "[ 2 ]", QUEUE),
+    copying(
+        "native",
+        "FP32",
+        "[ 2 ]",
+        QUEUE
+        + ' parameters { key: "execute_delay_ms" value { string_value: "500" } } instance_group { kind: KIND_CPU }',
+    ),
 )
 
 
@@ -75,9 +82,9 @@ def busy(asked: Asked, folder: Path) -> Iterator[None]:
         running.result()
 
 
-def wait_for_pending(asked: Asked, count: int) -> None:
+def wait_for_pending(asked: Asked, count: int, model: str = "queued") -> None:
     """Return when so many requests wait in the queue."""
-    wanted = f'nv_inference_pending_request_count{{model="queued",version="1"}} {count}'
+    wanted = f'nv_inference_pending_request_count{{model="{model}",version="1"}} {count}'
 
     def waits(answer: Answer) -> bool:
         return wanted in answer["body"]["text"].splitlines()
@@ -129,10 +136,69 @@ def test_more_requests_than_the_queue_takes_are_refused(served: tuple[Server, As
     assert all(order(future) for future in waiting)
 
 
-def test_the_native_engine_accepts_both_and_says_that_they_have_no_effect(served: tuple[Server, Asked]) -> None:
-    server, asked = served
-    (warning,) = [line for line in server.lines if line.startswith("W") and "'native'" in line]
-    assert "priority_levels" in warning
-    assert "default_timeout_microseconds" in warning
-    call = infer("native", floats("INPUT0", (2,), 1, 2), parameters={"priority": 1, "timeout": 1})
-    assert call.answer(asked)["response"]["raw_output_contents"] == [[1, 2]]
+def native(asked: Asked, value: float, **parameters: int) -> "grpc.Future[pb.ModelInferResponse]":
+    """Begin a request to the model of the native engine, which takes half a second for each."""
+    tensor = floats("INPUT0", (2,), value, value)
+    request = infer_request("native", tensor, parameters=parameters)
+    call = asked.channel.unary_unary(SERVICE + "ModelInfer", None, pb.ModelInferResponse.FromString)
+    return call.future(request.SerializeToString(), timeout=60)
+
+
+def test_the_native_engine_serves_higher_priorities_first(served: tuple[Server, Asked]) -> None:
+    _, asked = served
+    answered: list[str] = []
+    # One runs and one is made ready behind it: the others wait.
+    futures = [native(asked, 0), native(asked, 0)]
+    for name, priority in (("low", 3), ("default", 0), ("high", 1)):
+        futures.append(native(asked, 1, priority=priority))
+        futures[-1].add_done_callback(partial(_note, answered, name))
+    wait_for_pending(asked, 3, "native")
+    for future in futures:
+        future.result()
+    assert answered == ["high", "default", "low"]
+
+
+def _note(answered: list[str], name: str, _: object) -> None:
+    answered.append(name)
+
+
+def test_the_native_engine_refuses_what_has_waited_too_long(served: tuple[Server, Asked]) -> None:
+    _, asked = served
+    running = [native(asked, 0), native(asked, 0)]
+    hurried = native(asked, 1, timeout=1000)
+    error = hurried.exception()
+    assert isinstance(error, grpc.Call)
+    assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "Request timeout expired")
+    assert not any(future.done() for future in running)
+    for future in running:
+        future.result()
+
+
+@pytest.mark.parametrize("model", ["queued", "native"])
+@pytest.mark.parametrize(
+    ("parameters", "refusal"),
+    [
+        ({"priority": 4}, "invalid value for 'priority' of model '{model}', expected 0 to 3, got 4"),
+        ({"timeout": 0}, "invalid value for 'timeout' of model '{model}', expected microseconds above 0, got 0"),
+        ({"timeout": -1}, "invalid value for 'timeout' of model '{model}', expected microseconds above 0, got -1"),
+    ],
+)
+def test_what_the_policies_do_not_have_is_refused_alike(
+    served: tuple[Server, Asked], model: str, parameters: dict[str, int], refusal: str
+) -> None:
+    _, asked = served
+    given = text("", shape=(1,)) if model == "queued" else floats("INPUT0", (2,), 1, 2)
+    text_of_refusal = refusal.format(model=model)
+    answer = infer(model, given, parameters=parameters).answer(asked)
+    assert answer == {"code": "INVALID_ARGUMENT", "details": text_of_refusal}
+    if -1 in parameters.values():
+        return  # over HTTP no number is below 0, whatever the model
+    body = {"parameters": parameters, "inputs": [_json_input(model)]}
+    refused = Http(path=f"/v2/models/{model}/infer", method="POST", body=body).answer(asked)
+    assert (refused["status"], refused["body"]) == (400, {"error": text_of_refusal})
+
+
+def _json_input(model: str) -> dict[str, object]:
+    if model == "queued":
+        return {"name": "INPUT0", "datatype": "BYTES", "shape": [1], "data": [""]}
+    return {"name": "INPUT0", "datatype": "FP32", "shape": [2], "data": [1, 2]}

@@ -67,13 +67,14 @@ class SchedulingOptions:
             priority = 0
         elif not 0 <= priority <= self.levels:
             raise invalid(
-                f"invalid value for 'priority', model '{model}' has priority levels 1 to {self.levels} "
-                f"(0 is the default), got {priority}"
+                f"invalid value for 'priority' of model '{model}', expected 0 to {self.levels}, got {priority}"
             )
         if not isinstance(timeout_us, int) or not self.policy_of(priority or self.default_level).allows_override:
             return priority, 0
         if timeout_us <= 0:
-            raise invalid(f"invalid value for 'timeout', expected value > 0 for model '{model}', got {timeout_us}")
+            raise invalid(
+                f"invalid value for 'timeout' of model '{model}', expected microseconds above 0, got {timeout_us}"
+            )
         return priority, timeout_us
 
 

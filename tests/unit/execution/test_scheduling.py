@@ -275,8 +275,7 @@ async def test_a_priority_beyond_the_models_levels_is_refused_and_counted_nowher
     error = await scene.error(1)
     assert (error.status, error.message) == (
         StatusCode.INVALID_ARGUMENT,
-        f"invalid value for 'priority', model 'M' has priority levels 1 to {levels} (0 is the default), "
-        f"got {levels + 1}",
+        f"invalid value for 'priority' of model 'M', expected 0 to {levels}, got {levels + 1}",
     )
     await scene.end_all()
     statistics = scene.executor.statistics()
@@ -290,7 +289,7 @@ async def test_a_timeout_that_is_over_before_it_begins_is_refused_where_requests
     error = await scene.error()
     assert (error.status, error.message) == (
         StatusCode.INVALID_ARGUMENT,
-        f"invalid value for 'timeout', expected value > 0 for model 'M', got {timeout_us}",
+        f"invalid value for 'timeout' of model 'M', expected microseconds above 0, got {timeout_us}",
     )
 
 
