@@ -69,14 +69,14 @@ double InstanceLoads::free_after(double queued_ns, int64_t now_ns) const {
   std::ranges::sort(left_);
   // Fills up the least loaded devices to one level: the level is when one of them is free.
   double level_ns = left_.front();
-  for (size_t filled = 1; filled <= left_.size(); ++filled) {
-    const double until_next_ns = filled < left_.size() ? left_[filled] - level_ns : queued_ns;
-    const double room_ns = until_next_ns * static_cast<double>(filled);
-    if (filled == left_.size() || queued_ns <= room_ns) return level_ns + queued_ns / static_cast<double>(filled);
+  size_t filled = 1;
+  for (; filled < left_.size(); ++filled) {
+    const double room_ns = (left_[filled] - level_ns) * static_cast<double>(filled);
+    if (queued_ns <= room_ns) break;
     queued_ns -= room_ns;
     level_ns = left_[filled];
   }
-  return level_ns;
+  return level_ns + queued_ns / static_cast<double>(filled);
 }
 
 double InstanceLoads::share_ns(const Device& device, int64_t now_ns) const {

@@ -9,16 +9,16 @@
 
 namespace npuserve::batching {
 
-// Of each batch that left the oldest request behind, the sequence number of its own oldest counts: such a batch passed
-// over those that are older. Only the largest `limit` numbers matter. If the oldest request is before all of them it
-// is due, as any request that was passed over that often would make it. Then no batch passes over it again.
+// A batch passes over the requests that are older than all that it takes. So of each batch the sequence number of its
+// oldest request counts, and only the largest `limit` of them matter: a request before all of these was passed over
+// that often. The tier's oldest then was too, and is due; while batches begin with the oldest they pass over nobody.
 class Overtaking {
  public:
   // limit: batches; at least 0.
   explicit Overtaking(size_t limit) : limit_(limit) {}
 
-  // A batch left the tier's oldest request behind; the oldest that it took has this number.
-  void passed(uint64_t oldest_taken) {
+  // A batch was made of the tier; the oldest request that it took has this number.
+  void took(uint64_t oldest_taken) {
     if (limit_ == 0) return;
     if (numbers_.size() == limit_) {
       if (numbers_.front() >= oldest_taken) return;

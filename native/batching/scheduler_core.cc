@@ -158,8 +158,6 @@ TakenBatch SchedulerCore::State::take_by_buckets(size_t instance, int64_t now_ns
   const std::optional<BucketChoice> choice = choose(instance, now_ns);
   if (!choice) return batch;
   const size_t tier = queue.next_tier(0);
-  const Ticket oldest = queue.oldest(tier);
-  const uint64_t oldest_sequence = queue[oldest].sequence;
   batch.gear = choice->gear.gear;
   batch.tickets.reserve(static_cast<size_t>(choice->gear.rows));
   chooser.take(queue, tier, *choice, batch.tickets);
@@ -172,7 +170,7 @@ TakenBatch SchedulerCore::State::take_by_buckets(size_t instance, int64_t now_ns
     if (request.tier == tier) oldest_taken = std::min(oldest_taken, request.sequence);
     expiries.remove(ticket);
   }
-  if (oldest_taken > oldest_sequence) overtaking[tier].passed(oldest_taken);
+  overtaking[tier].took(oldest_taken);
   const auto nominal = static_cast<double>(choice->gear.cost_ns);
   loads.start(
       instance,

@@ -68,6 +68,25 @@ TEST_CASE("the predicted wait is the work queued and left, over the devices") {
   CHECK(two.predicted_wait_ns(0) == 40 * kMs);
 }
 
+TEST_CASE("rows count as in the bucket that is cheapest for them") {
+  const std::vector<int64_t> costs = {100, 400};
+  SchedulerOptions options = by_buckets();
+  options.batching.max_batch_size = 8;
+  SchedulerCore scheduler(options, BucketTable(tokens({{1, 16}, {8, 32}}), costs), {0}, 2);
+  submit_many(scheduler, 2);
+  CHECK(scheduler.predicted_wait_ns(0) == 100);
+}
+
+TEST_CASE("that a lonely request wastes a gear says nothing of a queue") {
+  SchedulerCore scheduler = make(by_buckets());
+  for (int i = 0; i < 30; ++i) {
+    submit_many(scheduler, 1);
+    run(scheduler, i * 100 * kMs, 16 * kMs);
+  }
+  submit_many(scheduler, 8);
+  CHECK(scheduler.predicted_wait_ns(0) == doctest::Approx(80 * kMs));
+}
+
 TEST_CASE("costs follow what batches took") {
   SchedulerCore scheduler = make(by_buckets());
   submit_many(scheduler, 400);

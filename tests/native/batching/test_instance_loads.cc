@@ -44,6 +44,23 @@ TEST_CASE("of idle instances, the one on the device that has less to do") {
   CHECK(loads.least_loaded(0) == 3);
 }
 
+TEST_CASE("of busy instances of one device, the one that has been given less") {
+  InstanceLoads loads({0, 0}, 2);
+  loads.start(0, lasting(100), 0);
+  loads.start(1, lasting(50), 0);
+  CHECK(loads.least_loaded(0) == 1);
+}
+
+TEST_CASE("a held instance is passed over until it is no longer") {
+  InstanceLoads loads({0, 1}, 2);
+  loads.set_held(0, true);
+  CHECK(loads.least_loaded(0) == 1);
+  loads.start(1, lasting(50), 0);
+  CHECK(loads.least_loaded(0) == 1);
+  loads.set_held(0, false);
+  CHECK(loads.least_loaded(0) == 0);
+}
+
 TEST_CASE("what has been done is not left") {
   InstanceLoads loads({0, 1}, 2);
   loads.start(0, lasting(100), 0);

@@ -7,23 +7,23 @@ using npuserve::batching::Overtaking;
 TEST_CASE("a request is due when as many batches passed over it as may") {
   Overtaking overtaking(3);
   const uint64_t oldest = 10;
-  overtaking.passed(11);
-  overtaking.passed(15);
+  overtaking.took(11);
+  overtaking.took(15);
   CHECK_FALSE(overtaking.is_due(oldest));
-  overtaking.passed(12);
+  overtaking.took(12);
   CHECK(overtaking.is_due(oldest));
 }
 
 TEST_CASE("batches whose oldest request was older than the one in question did not pass over it") {
   Overtaking overtaking(2);
-  overtaking.passed(11);
-  overtaking.passed(12);
-  overtaking.passed(20);
+  overtaking.took(11);
+  overtaking.took(12);
+  overtaking.took(20);
   CHECK(overtaking.is_due(10));
   CHECK(overtaking.is_due(11));        // 12 and 20
   CHECK_FALSE(overtaking.is_due(12));  // 20
   CHECK_FALSE(overtaking.is_due(21));
-  overtaking.passed(13);  // for a request that is older still
+  overtaking.took(13);  // for a request that is older still
   CHECK(overtaking.is_due(12));
 }
 

@@ -120,6 +120,22 @@ TEST_CASE("of batches that waste as little, the one with the oldest request goes
   CHECK(run(scheduler).tickets.size() == 4);  // and of these the larger
 }
 
+TEST_CASE("a little is wasted for the oldest request's sake") {
+  const Gears gears = {{4, 16}, {1, 64}, {4, 64}};
+  SUBCASE("4 %") {
+    SchedulerCore scheduler = make(by_buckets(), gears, {40, 104, 400});
+    const Ticket oldest = queue(scheduler, kLong);
+    queue_many(scheduler, 4, kShort);
+    CHECK(run(scheduler).tickets == Tickets{oldest});
+  }
+  SUBCASE("not 6 %") {
+    SchedulerCore scheduler = make(by_buckets(), gears, {40, 106, 400});
+    queue(scheduler, kLong);
+    const Tickets many = queue_many(scheduler, 4, kShort);
+    CHECK(run(scheduler).tickets == many);
+  }
+}
+
 TEST_CASE("a batch never has more rows than the gear, nor than a batch may") {
   SUBCASE("the gear") {
     SchedulerCore scheduler = make(by_buckets());
@@ -196,6 +212,37 @@ TEST_CASE("while an instance executes, only a batch that later requests could no
   }
 }
 
+TEST_CASE("longer requests could still improve a batch that is full of shorter ones") {
+  SchedulerCore scheduler = make(by_buckets(), kGears, {10, 12, 40, 48});
+  occupy(scheduler);
+  queue_many(scheduler, 3, kLong);
+  queue(scheduler, kShort);
+  CHECK(scheduler.decide(0, 0) == Decision{});
+  queue(scheduler, kLong);
+  CHECK(scheduler.take(0, 0).tickets.size() == 4);
+}
+
+TEST_CASE("where rows cost the same in any number, a batch can still be improved until it is as large as any") {
+  SchedulerCore scheduler = make(by_buckets(), {{1, 16}, {4, 16}}, {10, 40});
+  occupy(scheduler);
+  queue_many(scheduler, 3, kShort);
+  CHECK(scheduler.decide(0, 0) == Decision{});
+  queue(scheduler, kShort);
+  CHECK(scheduler.decide(0, 0).take);
+}
+
+TEST_CASE("while an instance executes it is given no batch of requests that others could still go before") {
+  SchedulerOptions options = by_buckets();
+  options.levels = 2;
+  SchedulerCore scheduler = make(options, {{4, 16}}, {40});
+  queue(scheduler, kShort, {.priority = 1});
+  scheduler.take(0, 0);
+  for (int i = 0; i < 4; ++i) queue(scheduler, kShort, {.priority = 2});
+  CHECK(scheduler.decide(0, 0) == Decision{});
+  scheduler.ended(0, 0);
+  CHECK(scheduler.decide(0, 0).take);
+}
+
 TEST_CASE("no request is passed over by more batches than the limit") {
   for (const int64_t limit : {0, 1, 3, 8}) {
     CAPTURE(limit);
@@ -213,6 +260,27 @@ TEST_CASE("no request is passed over by more batches than the limit") {
   }
 }
 
+TEST_CASE("older requests of a later level do not hide that a batch passed over the first") {
+  SchedulerOptions options = by_buckets(1);
+  options.levels = 2;
+  SchedulerCore scheduler = make(options);
+  queue(scheduler, kShort, {.priority = 2});
+  const Ticket lonely = queue(scheduler, kLong, {.priority = 1});
+  for (int i = 0; i < 3; ++i) queue(scheduler, kShort, {.priority = 1});
+  CHECK(run(scheduler).tickets.size() == 4);  // filled up from level 2
+  queue_many(scheduler, 4, kShort);
+  CHECK(run(scheduler).tickets.front() == lonely);
+}
+
+TEST_CASE("a request that is due leads though others of its length bring several rows") {
+  SchedulerCore scheduler = make(by_buckets(0), {{1, 16}, {4, 16}}, {11, 30});
+  const Tickets tickets = {queue(scheduler, kShort), queue(scheduler, kShort, {.rows = 3})};
+  queue(scheduler, kShort, {.rows = 3});
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.gear == 1);
+  CHECK(batch.tickets == tickets);
+}
+
 TEST_CASE("a request that is due leads the batch, and what fits goes with it") {
   SchedulerCore scheduler = make(by_buckets(0));
   const Ticket due = queue(scheduler, kShort);
@@ -227,6 +295,7 @@ TEST_CASE("a request that has waited for the queue delay is due") {
   const Ticket oldest = queue(scheduler, kLong);
   for (int i = 0; i < 8; ++i) queue(scheduler, kShort, {.arrival_ns = 50});
   CHECK(run(scheduler, 99).tickets.size() == 4);
+  CHECK(scheduler.decide(0, 99).take);
   CHECK(run(scheduler, 100).tickets.front() == oldest);
 }
 
@@ -264,6 +333,15 @@ TEST_CASE("what timed out and stays comes after the others, among itself in orde
   const Ticket timely = queue(scheduler, kShort, {.arrival_ns = 100});
   CHECK(run(scheduler, 100).tickets == Tickets{timely});
   CHECK(run(scheduler, 100).tickets == Tickets{late});
+}
+
+TEST_CASE("who was taken does not time out") {
+  SchedulerOptions options = by_buckets();
+  options.default_policy.timeout_ns = 100;
+  SchedulerCore scheduler = make(options);
+  queue(scheduler, kShort);
+  run(scheduler);
+  CHECK_FALSE(scheduler.next_expiry_ns().has_value());
 }
 
 TEST_CASE("a cancelled request leaves its line, due or not") {
