@@ -36,6 +36,7 @@ class Sizes {
 struct Gathered {
   size_t requests = 0;
   int64_t rows = 0;
+  int64_t oldest_ns = 0;   // the first arrival; the head may be a more urgent request that came later
   size_t best = 0;         // requests up to the last preferred size; 0: none was reached
   bool saturated = false;  // `best` is where the next request would have passed every preferred size
   bool blocked = false;    // the next request cannot join: too many rows, or another row shape
@@ -45,6 +46,7 @@ template <typename Queue>
 Gathered gather(const Sizes& sizes, const Queue& queue) {
   Gathered batch;
   const Waiting& head = *std::begin(queue);
+  batch.oldest_ns = head.arrival_ns;
   for (const Waiting& request : queue) {
     const int64_t rows = batch.rows + request.rows;
     if (batch.requests > 0) {
@@ -57,6 +59,7 @@ Gathered gather(const Sizes& sizes, const Queue& queue) {
     }
     ++batch.requests;
     batch.rows = rows;
+    batch.oldest_ns = std::min(batch.oldest_ns, request.arrival_ns);
     if (sizes.is_preferred(rows)) batch.best = batch.requests;
   }
   return batch;
@@ -81,7 +84,7 @@ Plan decide_over(const PolicyOptions& options, const Snapshot& snapshot, const Q
   const int64_t delay_ns = options.max_queue_delay_ns;
   if (busy && !snapshot.stopping && !is_settled(sizes, batch, delay_ns)) return {};
 
-  const int64_t due_ns = head.arrival_ns + delay_ns;
+  const int64_t due_ns = batch.oldest_ns + delay_ns;
   const bool late = snapshot.stopping || (delay_ns > 0 && snapshot.now_ns >= due_ns);
   if (batch.best > 0 && !late) return {.take = batch.best, .wake_at_ns = {}};
   const bool send = batch.blocked || batch.rows >= sizes.largest_preferred() || late || delay_ns == 0;

@@ -32,7 +32,7 @@ struct Waiting {
 
 struct Snapshot {
   int64_t now_ns = 0;
-  std::span<const Waiting> queue{};  // in order of arrival
+  std::span<const Waiting> queue{};  // in the order in which it is served
   int64_t executing = 0;             // batches launched on this instance whose execution has not ended
   bool idle_elsewhere = false;       // another instance is idle with a free slot: the work is its
   bool stopping = false;             // nothing more will arrive

@@ -88,6 +88,15 @@ TEST_CASE("the delay runs from the oldest request's arrival") {
   CHECK(decide(options, {.now_ns = 110 * kMs, .queue = queue}).take == 2);
 }
 
+TEST_CASE("the oldest request need not be the first: a more urgent one may have come later") {
+  std::vector<Waiting> queue = waiting({1, 1});
+  queue[0].arrival_ns = 60 * kMs;
+  queue[1].arrival_ns = 10 * kMs;
+  const PolicyOptions options = batching(8, {}, 100);
+  CHECK(decide(options, {.now_ns = 60 * kMs, .queue = queue}) == Plan{.take = 0, .wake_at_ns = 110 * kMs});
+  CHECK(decide(options, {.now_ns = 110 * kMs, .queue = queue}).take == 2);
+}
+
 TEST_CASE("the last preferred size that is reached is the one") {
   CHECK(taken(batching(8, {2, 6}), waiting({1, 1, 1, 1, 1})) == 2);
   CHECK(taken(batching(8, {2, 6}), waiting({1, 1, 1, 1, 1, 1, 1})) == 6);
