@@ -14,6 +14,8 @@
 
 namespace npuserve::batching {
 
+class LeadingBatch;
+
 struct PolicyOptions {
   int64_t max_batch_size = 0;  // rows; 0: the model has no batch dimension
   bool dynamic_batching = false;
@@ -48,8 +50,8 @@ struct Plan {
 // REQUIRES: the instance has a free slot.
 Plan decide(const PolicyOptions& options, const Snapshot& snapshot);
 
-// The same over `queue`, in place of the snapshot's own: for a queue that is not kept in one piece.
-Plan decide(const PolicyOptions& options, const Snapshot& snapshot, std::span<const Waiting* const> queue);
+// The same over the requests that were gathered, in place of the snapshot's queue.
+Plan decide(const PolicyOptions& options, const Snapshot& snapshot, const LeadingBatch& batch);
 
 // Whether a request that finds `waiting` others in the queue is refused.
 bool queue_is_full(const PolicyOptions& options, size_t waiting);

@@ -50,6 +50,13 @@ size_t RequestQueue::next_tier(size_t tier) const {
   return word * kBits + static_cast<size_t>(std::countr_zero(bits));
 }
 
+Ticket RequestQueue::next(Ticket ticket) const {
+  const QueuedRequest& request = requests_[ticket];
+  if (request.behind != kNoTicket) return request.behind;
+  const size_t tier = next_tier(request.tier + 1);
+  return tier == tiers() ? kNoTicket : line(tier, 0).first;
+}
+
 Ticket RequestQueue::oldest(size_t tier) const {
   Ticket oldest = kNoTicket;
   for (size_t i = 0; i < lines_per_tier_; ++i) {
@@ -74,6 +81,7 @@ void RequestQueue::link(Ticket ticket, size_t tier) {
   if (tier_sizes_[tier]++ == 0) holding_[tier / kBits] |= uint64_t{1} << (tier % kBits);
   ++size_;
   ++changes_;
+  if (next_tier(tier + 1) != tiers()) ++disruptions_;
 }
 
 void RequestQueue::unlink(Ticket ticket) {
@@ -87,6 +95,7 @@ void RequestQueue::unlink(Ticket ticket) {
   if (--tier_sizes_[tier] == 0) holding_[tier / kBits] &= ~(uint64_t{1} << (tier % kBits));
   --size_;
   ++changes_;
+  ++disruptions_;
 }
 
 }  // namespace npuserve::batching

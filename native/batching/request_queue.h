@@ -58,6 +58,9 @@ class RequestQueue {
 
   const Line& line(size_t tier, size_t line) const { return lines_[tier * lines_per_tier_ + line]; }
 
+  // The request served after this one, if tiers have one line; kNoTicket after the last.
+  Ticket next(Ticket ticket) const;
+
   // The request that joined the tier first. Linear in its lines. REQUIRES: there is one.
   Ticket oldest(size_t tier) const;
 
@@ -68,6 +71,9 @@ class RequestQueue {
 
   // Grows with every change.
   uint64_t changes() const { return changes_; }
+
+  // Grows with every change but that a request joins behind all others.
+  uint64_t disruptions() const { return disruptions_; }
 
  private:
   void link(Ticket ticket, size_t tier);
@@ -81,6 +87,7 @@ class RequestQueue {
   std::vector<Ticket> free_;
   uint64_t next_sequence_ = 0;
   uint64_t changes_ = 0;
+  uint64_t disruptions_ = 0;
   size_t size_ = 0;
 };
 

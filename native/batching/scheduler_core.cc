@@ -1,13 +1,13 @@
 #include "batching/scheduler_core.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "batching/adaptive_delay.h"
 #include "batching/bucket_choice.h"
 #include "batching/expiry_heap.h"
 #include "batching/instance_loads.h"
+#include "batching/leading_batch.h"
 #include "batching/learned_costs.h"
 #include "batching/overtaking.h"
 
@@ -37,15 +37,12 @@ struct SchedulerCore::State {
         queue(kTiersPerLevel * static_cast<size_t>(options.levels), by_buckets ? table.buckets().size() : 1),
         overtaking(queue.tiers(), Overtaking(static_cast<size_t>(options.max_overtaken))),
         loads(devices, slots_per_instance),
-        costs(by_buckets) {
+        costs(by_buckets),
+        leading(options.batching) {
     if (options.target_p99_ns > 0) {
       delay.emplace(options.target_p99_ns, options.batching.max_queue_delay_ns, options.batching.max_batch_size);
     }
     adapt();
-    // A batch has a row of each request at least; the one behind it says whether it could have grown.
-    leading.resize(options.batching.dynamic_batching
-                       ? static_cast<size_t>(std::max<int64_t>(1, options.batching.max_batch_size)) + 1
-                       : 1);
   }
 
   // With buckets nothing waits for others to come: the delay bounds how long those that are there may go first.
@@ -85,22 +82,28 @@ struct SchedulerCore::State {
            queue_is_full(options.batching, queue.size());
   }
 
-  // The first requests in the order in which they are served; valid until the next call.
-  std::span<const Waiting* const> first_requests() const {
-    size_t count = 0;
-    for (size_t tier = queue.next_tier(0); tier < queue.tiers(); tier = queue.next_tier(tier + 1)) {
-      for (Ticket at = queue.line(tier, 0).first; at != kNoTicket; at = queue[at].behind) {
-        leading[count++] = &queue[at].waiting;
-        if (count == leading.size()) return leading;
-      }
+  // What the first requests make. Goes on from where it was while the queue only grows at its end.
+  const LeadingBatch& gather() const {
+    if (gathered_at != queue.disruptions() || last_gathered == kNoTicket) {
+      leading.clear();
+      last_gathered = kNoTicket;
+      gathered_at = queue.disruptions();
     }
-    return std::span(leading).first(count);
+    while (!leading.is_closed()) {
+      const Ticket next = last_gathered == kNoTicket ? first() : queue.next(last_gathered);
+      if (next == kNoTicket) break;
+      leading.add(queue[next].waiting);
+      last_gathered = next;
+    }
+    return leading;
   }
+
+  Ticket first() const { return queue.size() == 0 ? kNoTicket : queue.line(queue.next_tier(0), 0).first; }
 
   Plan plan(size_t instance, int64_t now_ns) const {
     const Snapshot snapshot{
         .now_ns = now_ns, .executing = static_cast<int64_t>(loads.executing(instance)), .stopping = is_stopping};
-    const Plan plan = batching::decide(options.batching, snapshot, first_requests());
+    const Plan plan = batching::decide(options.batching, snapshot, gather());
     return may_precede(instance) || plan.take <= queue.size(0) ? plan : Plan{};
   }
 
@@ -144,8 +147,12 @@ struct SchedulerCore::State {
   InstanceLoads loads;
   LearnedCosts costs;
   std::optional<AdaptiveDelay> delay;
-  mutable std::vector<const Waiting*> leading;  // room for first_requests()
   bool is_stopping = false;
+
+  // What gather() has.
+  mutable LeadingBatch leading;
+  mutable Ticket last_gathered = kNoTicket;
+  mutable uint64_t gathered_at = 0;
 
   // The last choice, the queue that it was made of, and who had to be in it.
   mutable std::optional<BucketChoice> chosen;
@@ -186,7 +193,7 @@ TakenBatch SchedulerCore::State::take_leading(size_t instance, int64_t now_ns) {
   batch.tickets.reserve(count);
   double rows = 0;
   while (batch.tickets.size() < count) {
-    const Ticket ticket = queue.line(queue.next_tier(0), 0).first;
+    const Ticket ticket = first();
     rows += static_cast<double>(queue[ticket].waiting.rows);
     batch.tickets.push_back(ticket);
     queue.remove(ticket);

@@ -100,6 +100,28 @@ TEST_CASE("the tiers that hold something are found in order, however many are em
   CHECK(queue.next_tier(0) == 130);
 }
 
+TEST_CASE("with one line a tier, requests are found in the order in which they are served") {
+  RequestQueue queue(3, 1);
+  const Ticket last = queue.push(2, 0, {});
+  const Ticket first = queue.push(0, 0, {});
+  const Ticket second = queue.push(0, 0, {});
+  CHECK(queue.next(first) == second);
+  CHECK(queue.next(second) == last);
+  CHECK(queue.next(last) == kNoTicket);
+}
+
+TEST_CASE("only who joins behind all others disrupts nothing") {
+  RequestQueue queue(2, 1);
+  queue.push(0, 0, {});
+  const Ticket last = queue.push(1, 0, {});
+  CHECK(queue.disruptions() == 0);
+  queue.push(0, 0, {});
+  CHECK(queue.disruptions() == 1);
+  queue.remove(last);
+  CHECK(queue.disruptions() == 2);
+  CHECK(queue.changes() == 4);
+}
+
 TEST_CASE("lines and sizes follow any series of changes") {
   std::mt19937 random(20250101);
   RequestQueue queue(4, 3);

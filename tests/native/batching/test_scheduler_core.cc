@@ -3,7 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
 #include <optional>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -329,6 +332,57 @@ TEST_CASE("who is delayed can be cancelled") {
   scheduler.expire(5 * kMs);
   scheduler.cancel(first);
   CHECK(served(scheduler, 5) == Tickets{second});
+}
+
+TEST_CASE("for any traffic the decisions are the policy's over what waits, in the order of levels") {
+  std::mt19937 random(3);
+  const auto pick = [&](int64_t low, int64_t high) { return low + static_cast<int64_t>(random() % (high - low + 1)); };
+  for (int round = 0; round < 200; ++round) {
+    SchedulerOptions options = batching(pick(1, 9), pick(0, 1));
+    if (pick(0, 1) == 0) options.batching.preferred_batch_sizes = {pick(1, options.batching.max_batch_size)};
+    options.levels = pick(1, 3);
+    SchedulerCore scheduler = make(options, {0}, 1);
+    std::map<int64_t, std::vector<std::pair<Ticket, Arrival>>> waiting;  // by level
+    int64_t now_ns = 0;
+    for (int step = 0; step < 300; ++step) {
+      now_ns += pick(0, kMs / 3);
+      const int64_t level = pick(1, options.levels);
+      if (pick(0, 4) > 0) {
+        Arrival arrival{.rows = pick(1, options.batching.max_batch_size),
+                        .arrival_ns = now_ns,
+                        .capacity_rows = 64,
+                        .row_shape = {pick(0, 9) / 9},
+                        .priority = level};
+        if (pick(0, 2) > 0) arrival.rows = 1;
+        waiting[level].emplace_back(queue(scheduler, arrival), arrival);
+      } else if (!waiting[level].empty()) {
+        const auto left = waiting[level].begin() + pick(0, static_cast<int64_t>(waiting[level].size()) - 1);
+        scheduler.cancel(left->first);
+        waiting[level].erase(left);
+      }
+      std::vector<npuserve::batching::Waiting> leading;
+      Tickets order;
+      for (const auto& [number, requests] : waiting) {
+        for (const auto& [ticket, arrival] : requests) {
+          order.push_back(ticket);
+          leading.push_back({.rows = arrival.rows,
+                             .arrival_ns = arrival.arrival_ns,
+                             .capacity_rows = 64,
+                             .row_shape = arrival.row_shape});
+        }
+      }
+      const auto plan = npuserve::batching::decide(options.batching, {.now_ns = now_ns, .queue = leading});
+      REQUIRE(scheduler.decide(0, now_ns) == Decision{.take = plan.take > 0, .wake_at_ns = plan.wake_at_ns});
+      if (plan.take == 0 || pick(0, 2) > 0) continue;
+      order.resize(plan.take);
+      REQUIRE(scheduler.take(0, now_ns).tickets == order);
+      for (auto& [number, requests] : waiting) {
+        std::erase_if(requests, [&](const auto& each) { return std::ranges::count(order, each.first) > 0; });
+      }
+      scheduler.ended(0, now_ns);
+      scheduler.release_slot(0);
+    }
+  }
 }
 
 TEST_CASE("a core can be moved") {
