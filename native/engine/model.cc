@@ -37,9 +37,10 @@ Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> execut
       gears_(layout_.signature(), layout_.batched()),
       costs_ns_(executors.front()->costs_ns()),
       buckets_(buckets_of(options_, layout_.signature(), costs_ns_)),
-      statistics_(executors.size(), options_.record_statistics, layout_.signature().gears.size()),
+      statistics_(executors.size(), options_.record_statistics, layout_.signature().gears.size(), layout_.longest()),
       scheduler_(options_.scheduling, buckets_, devices_of(options_, executors.size()),
                  executors.front()->slot_count()) {
+  share_devices(executors.size());
   const core::MutexLock lock(close_mutex_);
   try {
     if (times_out(options_)) expirer_ = std::thread([this] { answer_expired(); });
@@ -58,6 +59,21 @@ Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> execut
 }
 
 Model::~Model() { close(); }
+
+void Model::share_devices(size_t instances) {
+  if (!options_.turns) return;
+  if (options_.seats.size() != instances) throw std::invalid_argument("turns need a seat for each instance");
+  scheduler_.share(std::make_shared<ModelTurns>(options_.turns, options_.seats),
+                   [this](const Batch& batch) { return cost_of(batch); });
+}
+
+// Of the gear that it will run in; 0 if that was not measured.
+int64_t Model::cost_of(const Batch& batch) const {
+  if (costs_ns_.empty()) return 0;
+  const std::optional<size_t> gear =
+      batch.gear ? batch.gear : gears_.choose(batch.rows(), batch.requests.front().inputs);
+  return gear ? costs_ns_[*gear] : 0;
+}
 
 // --- Requests come.
 

@@ -54,6 +54,8 @@ class Model final : public core::Sink {
   void close();
 
  private:
+  void share_devices(size_t instances);
+  int64_t cost_of(const Batch& batch) const;
   std::optional<batching::Arrival> admit(core::Request& request) const;
   std::string fault_of(const core::Request& request) const;
   std::string misuse_of(const core::Request& request) const;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "batching/scheduler_core.h"
 #include "engine/layout.h"
+#include "engine/turns.h"
 
 namespace npuserve::engine {
 
@@ -19,7 +21,10 @@ struct ModelOptions {
   std::vector<std::vector<int64_t>> variable_output_axes{};
   PaddingOptions padding{};
   bool preserve_ordering = false;  // whether answers go out in the order in which batches were made
-  bool record_statistics = true;   // false: all counters stay zero, so that what counting costs can be measured
+  // What the instances take turns by with those of other models, a seat an instance; null: they take none.
+  std::shared_ptr<Turns> turns{};
+  std::vector<batching::SeatOptions> seats{};
+  bool record_statistics = true;  // false: all counters stay zero, so that what counting costs can be measured
 };
 
 // The options as they are. Throws std::invalid_argument if they contradict themselves.

@@ -43,6 +43,16 @@ Scheduler::Scheduler(const batching::SchedulerOptions& options, batching::Bucket
   }
 }
 
+Scheduler::~Scheduler() {
+  if (turns_) turns_->on_call(nullptr);
+}
+
+void Scheduler::share(std::shared_ptr<ModelTurns> turns, std::function<int64_t(const Batch&)> cost_ns) {
+  turns_ = std::move(turns);
+  cost_ns_ = std::move(cost_ns);
+  turns_->on_call([this](size_t instance) { called(instance); });
+}
+
 // --- Requests come.
 
 Refusal Scheduler::submit(core::Request& request, batching::Arrival arrival) {
@@ -54,7 +64,7 @@ Refusal Scheduler::submit(core::Request& request, batching::Arrival arrival) {
     sleeper = concerned();
     tell_expirer();
   }
-  notify(sleeper);
+  tell(sleeper);
   return {};
 }
 
@@ -77,7 +87,7 @@ std::vector<Refusal> Scheduler::submit_all(std::vector<core::Request>& requests,
     }
     requests.resize(refusals.size());
   }
-  notify(sleeper);
+  tell(sleeper);
   return refusals;
 }
 
@@ -126,7 +136,7 @@ std::optional<core::Request> Scheduler::cancel(uint64_t token) {
     sleeper = concerned();
     tell_expirer();
   }
-  notify(sleeper);
+  tell(sleeper);
   return request;
 }
 
@@ -166,7 +176,7 @@ std::vector<core::Request> Scheduler::next_expired() {
     expired.swap(expired_);
     sleeper = concerned();
   }
-  notify(sleeper);
+  tell(sleeper);
   return expired;
 }
 
@@ -183,27 +193,34 @@ void Scheduler::tell_expirer() {
 // --- Batches.
 
 std::optional<Batch> Scheduler::next(size_t instance) {
-  core::ConditionVariable* sleeper = nullptr;
   std::optional<Batch> batch;
-  {
-    const core::MutexLock lock(mutex_);
-    while (!is_over()) {
-      const int64_t now_ns = core::steady_now_ns();
-      expire(now_ns);
-      const batching::Decision decision = core_.decide(instance, now_ns);
-      if (decision.take) {
-        batch = take(instance, now_ns);
-        break;
+  bool over = false;
+  while (!batch && !over) {
+    core::ConditionVariable* sleeper = nullptr;
+    {
+      const core::MutexLock lock(mutex_);
+      bool is_news = false;  // for the instances of other models
+      while (!(over = is_over()) && !is_news) {
+        const int64_t now_ns = core::steady_now_ns();
+        expire(now_ns);
+        const batching::Decision decision = core_.decide(instance, now_ns);
+        if (decision.take && may_take(instance)) {
+          batch = take(instance, now_ns);
+          break;
+        }
+        is_news = decision.take || release_held() || withdraw(instance);
+        if (is_news) break;
+        tell_expirer();
+        // With time, not by an event, the turn may have become another's.
+        notify(concerned());
+        sleep(instance, decision.wake_at_ns);
       }
+      if (over) withdraw(instance);
+      sleeper = concerned();
       tell_expirer();
-      // With time, not by an event, the turn may have become another's.
-      notify(concerned());
-      sleep(instance, decision.wake_at_ns);
     }
-    sleeper = concerned();
-    tell_expirer();
+    tell(sleeper);
   }
-  notify(sleeper);
   return batch;
 }
 
@@ -224,6 +241,7 @@ Batch Scheduler::take(size_t instance, int64_t now_ns) {
     batch.places.push_back(place);
   }
   taken_ += batch.requests.size();
+  if (turns_) turns_->took(instance, cost_ns_(batch), core_.queued() > 0);
   return batch;
 }
 
@@ -232,6 +250,7 @@ void Scheduler::execution_ended(size_t instance, Batch& batch) {
   {
     const core::MutexLock lock(mutex_);
     core_.ended(instance, core::steady_now_ns());
+    if (turns_) turns_->give_back(instance, core_.queued() > 0);
     for (size_t i = 0; i < batch.places.size(); ++i) {
       if (records_[batch.places[i]].is_given_up) {
         batch.given_up.resize(batch.places.size());
@@ -241,7 +260,7 @@ void Scheduler::execution_ended(size_t instance, Batch& batch) {
     }
     sleeper = concerned();
   }
-  notify(sleeper);
+  tell(sleeper);
 }
 
 void Scheduler::release_slot(size_t instance, const Batch& batch, int64_t now_ns) {
@@ -256,7 +275,7 @@ void Scheduler::release_slot(size_t instance, const Batch& batch, int64_t now_ns
     }
     sleeper = concerned();
   }
-  notify(sleeper);
+  tell(sleeper);
 }
 
 void Scheduler::stop() {
@@ -281,6 +300,43 @@ size_t Scheduler::queued() const {
   return core_.queued();
 }
 
+// --- Turns with other models.
+
+// An instance that has to wait for its turn is held: what it could have had others may have.
+bool Scheduler::may_take(size_t instance) {
+  if (!turns_ || turns_->try_take(instance)) return true;
+  hold(instance, true);
+  return false;
+}
+
+bool Scheduler::withdraw(size_t instance) { return turns_ && !instances_[instance].held && turns_->withdraw(instance); }
+
+void Scheduler::hold(size_t instance, bool held) {
+  instances_[instance].held = held;
+  core_.set_held(instance, held);
+}
+
+// Nobody waits for a turn without a request. Whether somebody did.
+bool Scheduler::release_held() {
+  bool found = false;
+  if (!turns_ || core_.queued() > 0) return found;
+  for (size_t i = 0; i < instances_.size(); ++i) {
+    if (!instances_[i].held) continue;
+    hold(i, false);
+    withdraw(i);
+    found = true;
+  }
+  return found;
+}
+
+// By another model's thread, or one of this.
+void Scheduler::called(size_t instance) {
+  const core::MutexLock lock(mutex_);
+  if (!instances_[instance].held) return;
+  hold(instance, false);
+  notify(wake(instances_[instance]));
+}
+
 // --- Who sleeps, and who is woken.
 
 void Scheduler::sleep(size_t instance, std::optional<int64_t> wake_at_ns) {
@@ -297,6 +353,7 @@ void Scheduler::sleep(size_t instance, std::optional<int64_t> wake_at_ns) {
 
 // The one sleeper that has to ask again, if any: it then asks on behalf of the others, as whoever takes a batch does.
 core::ConditionVariable* Scheduler::concerned() {
+  release_held();
   if (is_over()) {
     const auto sleeping = std::ranges::find(instances_, true, &InstanceState::waiting);
     return sleeping == instances_.end() ? nullptr : wake(*sleeping);
@@ -316,9 +373,15 @@ core::ConditionVariable* Scheduler::wake(InstanceState& instance) {
   return &instance.changed;
 }
 
-// Without the mutex, which the woken thread takes at once.
 void Scheduler::notify(core::ConditionVariable* sleeper) {
   if (sleeper != nullptr) sleeper->notify_one();
+}
+
+// Without the mutex, which the woken thread takes at once; and another model's thread, to call one of this, while it
+// holds up none.
+void Scheduler::tell(core::ConditionVariable* sleeper) {
+  notify(sleeper);
+  if (turns_) turns_->call_others();
 }
 
 }  // namespace npuserve::engine

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "core/request.h"
 #include "core/status.h"
 #include "engine/token_table.h"
+#include "engine/turns.h"
 
 namespace npuserve::engine {
 
@@ -48,6 +51,13 @@ class Scheduler {
   // devices: of each instance. REQUIRES: as SchedulerCore.
   Scheduler(const batching::SchedulerOptions& options, batching::BucketTable buckets, std::vector<int> devices,
             size_t slots_per_instance);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Has the instances take turns with those of other models. cost_ns: what a batch is predicted to take; 0: unknown.
+  // Before the first next().
+  void share(std::shared_ptr<ModelTurns> turns, std::function<int64_t(const Batch&)> cost_ns);
 
   // Queues the request, or leaves it with the caller and says why. Throws std::bad_alloc, and then has done nothing.
   Refusal submit(core::Request& request, batching::Arrival arrival) EXCLUDES_LOCK(mutex_);
@@ -95,6 +105,7 @@ class Scheduler {
   struct InstanceState {
     std::vector<size_t> free_slots;
     bool waiting = false;               // its launcher sleeps and has not been woken
+    bool held = false;                  // it waits for its turn on the device
     std::optional<int64_t> wake_at_ns;  // until when, if waiting
     core::ConditionVariable changed;
   };
@@ -103,6 +114,10 @@ class Scheduler {
   Refusal queue(core::Request& request, batching::Arrival arrival, int64_t now_ns) REQUIRES_LOCK(mutex_);
   core::Request unqueue(uint32_t place) REQUIRES_LOCK(mutex_);
   void forget(uint64_t token, uint32_t place) REQUIRES_LOCK(mutex_);
+  bool may_take(size_t instance) REQUIRES_LOCK(mutex_);
+  bool withdraw(size_t instance) REQUIRES_LOCK(mutex_);
+  void hold(size_t instance, bool held) REQUIRES_LOCK(mutex_);
+  bool release_held() REQUIRES_LOCK(mutex_);
   Batch take(size_t instance, int64_t now_ns) REQUIRES_LOCK(mutex_);
   void expire(int64_t now_ns) REQUIRES_LOCK(mutex_);
   bool is_over() const REQUIRES_LOCK(mutex_);
@@ -111,8 +126,13 @@ class Scheduler {
   static core::ConditionVariable* wake(InstanceState& instance);
   void tell_expirer() REQUIRES_LOCK(mutex_);
   static void notify(core::ConditionVariable* sleeper);
+  void tell(core::ConditionVariable* sleeper) EXCLUDES_LOCK(mutex_);
+  void called(size_t instance) EXCLUDES_LOCK(mutex_);
 
   const bool holds_latency_;  // whether the core wants to know of answers
+  // Constant from share() on.
+  std::shared_ptr<ModelTurns> turns_;
+  std::function<int64_t(const Batch&)> cost_ns_;
 
   mutable core::Mutex mutex_;
   batching::SchedulerCore core_ GUARDED_BY(mutex_);

@@ -172,6 +172,15 @@ class Runtime:
         """Finalize AscendCL. Every Model must be closed. Idempotent."""
 
 @final
+class Turns:
+    """What the models of a server share: the time of devices, and resources that executions need.
+
+    pools: (name, count, device or None for each device); empty: of every resource as many as the largest need.
+    """
+
+    def __init__(self, pools: Sequence[tuple[str, int, int | None]]) -> None: ...
+
+@final
 class ModelOptions:
     def __init__(
         self,
@@ -220,6 +229,24 @@ class ModelOptions:
         queue delay is adjusted to hold; 0 is off for both.
         Raises ValueError for times that are negative or longer than 35 years.
         """
+
+    def share(
+        self,
+        turns: Turns,
+        *,
+        devices: Sequence[int],
+        has_turns: bool,
+        weight: float,
+        needs: Sequence[Sequence[tuple[str, int, bool]]],
+        priorities: Sequence[int],
+    ) -> None:
+        """Have the instances share devices with those of other models that were given the same turns.
+
+        devices, needs, priorities: an entry an instance; of the rate limiter, needs are (name, count, is global).
+        has_turns: whether the time of a device is shared by weight, too.
+        """
+    def place(self, policies: Sequence[tuple[Sequence[int], int | None]]) -> None:
+        """Run the threads of each instance on CPU cores (none: any), with memory of a NUMA node (None: any)."""
 
 QUEUE_FULL: int
 OVERLOADED: int
@@ -399,6 +426,9 @@ class Statistics:
     @property
     def gears(self) -> list[GearStatistics]:
         """In the signature's order."""
+    @property
+    def lengths(self) -> dict[int, int]:
+        """Rows that were answered, by their own length, ascending; empty for models whose rows have none."""
     @property
     def expired(self) -> int:
         """Requests that timed out in the queue."""

@@ -49,4 +49,4 @@ def test_a_model_that_does_not_fit_the_device_is_refused_with_the_size(tmp_path:
         with pytest.raises(grpc.RpcError) as caught:
             infer(channel, pair_request())
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-    assert any("failed to load 'pair'" in line and "bytes" in line for line in server.lines), "".join(server.lines)
+    assert any("model 'pair' needs 1 MiB on device 0" in line for line in server.lines), "".join(server.lines)

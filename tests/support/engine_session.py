@@ -28,7 +28,9 @@ def options(
     devices: Sequence[int] = (0,),
     variable_output_axes: Sequence[Sequence[int]] = ((),),
     time_stages: bool = True,
+    **scheduling: Any,
 ) -> _engine.ModelOptions:
+    """Return options of which most are defaults; scheduling: those that the engine has defaults for."""
     return _engine.ModelOptions(
         name="model",
         max_batch_size=max_batch_size,
@@ -40,6 +42,7 @@ def options(
         slots_per_instance=2,
         variable_output_axes=[list(axes) for axes in variable_output_axes],
         time_stages=time_stages,
+        **scheduling,
     )
 
 
@@ -138,6 +141,8 @@ def main(models: Path) -> None:
     try:
         for status, message in serve_once(models):
             sys.stdout.write(f"status {status}: {message}\n")
+    except _engine.DeviceMemoryError as error:
+        sys.stdout.write(f"device_memory: {error}\n")
     except _engine.AclError as error:
         sys.stdout.write(f"{error.kind}: {error}\n")
 

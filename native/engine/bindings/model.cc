@@ -34,6 +34,7 @@ struct PythonOptions {
   std::vector<int> devices;
   size_t slots_per_instance = 2;
   bool time_stages = true;
+  std::vector<HostPolicy> host_policies{};  // one an instance, or none
 };
 
 int64_t nanoseconds(const char* name, int64_t microseconds) {
@@ -105,12 +106,46 @@ PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynami
           .time_stages = time_stages};
 }
 
+using PythonNeeds = std::vector<std::tuple<std::string, int64_t, bool>>;  // name, count, whether it is global
+
+void share(PythonOptions& options, std::shared_ptr<Turns> turns, const std::vector<int>& devices, bool has_turns,
+           double weight, const std::vector<PythonNeeds>& needs, const std::vector<int64_t>& priorities) {
+  const size_t instances = options.devices.size();
+  if (devices.size() != instances || needs.size() != instances || priorities.size() != instances) {
+    throw py::value_error("devices, needs and priorities must have an entry for each instance");
+  }
+  if (!(weight > 0)) throw py::value_error("weight must be above 0");
+  options.options.turns = std::move(turns);
+  options.options.seats.clear();
+  for (size_t i = 0; i < instances; ++i) {
+    batching::SeatOptions& seat = options.options.seats.emplace_back(
+        batching::SeatOptions{.device = devices[i], .shares = has_turns, .weight = weight, .priority = priorities[i]});
+    for (const auto& [name, count, is_global] : needs[i]) seat.needs.push_back({name, count, is_global});
+  }
+}
+
+using PythonHostPolicy = std::pair<std::vector<int>, std::optional<int>>;  // cores, NUMA node
+
+void place(PythonOptions& options, const std::vector<PythonHostPolicy>& policies) {
+  if (policies.size() != options.devices.size()) throw py::value_error("policies must have one for each instance");
+  options.host_policies.clear();
+  for (const auto& [cores, numa_node] : policies) options.host_policies.push_back({cores, numa_node});
+}
+
+std::shared_ptr<Turns> make_turns(const std::vector<std::tuple<std::string, int64_t, std::optional<int>>>& pools) {
+  std::vector<batching::GivenPool> given;
+  given.reserve(pools.size());
+  for (const auto& [name, count, device] : pools) given.push_back({name, count, device});
+  return std::make_shared<Turns>(std::move(given));
+}
+
 LoadedOm load(const RuntimeHandle& runtime, const std::string& path, const PythonOptions& options) {
   std::vector<AclPlace> places;
   places.reserve(options.devices.size());
   for (const int device : options.devices) {
     places.push_back({.device = device, .registrar = runtime.registrars->of_device(device)});
   }
+  for (size_t i = 0; i < options.host_policies.size(); ++i) places[i].host = options.host_policies[i];
   return load_om(runtime.runtime, path, places, options.slots_per_instance, options.time_stages);
 }
 
@@ -324,6 +359,15 @@ std::vector<GearStatistics> gears_of(const ModelStatistics& statistics) {
   return gears;
 }
 
+// Rows by length, of the lengths that there were.
+std::map<size_t, uint64_t> lengths_of(const ModelStatistics& statistics) {
+  std::map<size_t, uint64_t> lengths;
+  for (size_t length = 1; length < statistics.counters.lengths.size(); ++length) {
+    if (const uint64_t rows = statistics.counters.lengths[length]; rows > 0) lengths.emplace(length, rows);
+  }
+  return lengths;
+}
+
 struct BatchStatistics {
   int64_t batch_size = 0;
   BatchCounters counters;
@@ -381,6 +425,7 @@ void register_statistics(py::module_& module) {
       .def_property_readonly("compute_output", [](const ModelStatistics& s) { return s.counters.compute_output; })
       .def_property_readonly("batches", batches_of)
       .def_property_readonly("gears", gears_of)
+      .def_property_readonly("lengths", lengths_of)
       .def_property_readonly("rejected", failures_of<FailureReason::kRejected>)
       .def_property_readonly("cancelled", failures_of<FailureReason::kCancelled>)
       .def_property_readonly("backend_failures", failures_of<FailureReason::kBackend>)
@@ -397,6 +442,7 @@ void register_model(py::module_& module) {
   register_memory(module);
   register_statistics(module);
   module.def("identity_signature", make_identity_signature, py::arg("tensors"), py::arg("max_batch_size"));
+  py::class_<Turns, std::shared_ptr<Turns>>(module, "Turns").def(py::init(&make_turns), py::arg("pools"));
   py::class_<PythonOptions>(module, "ModelOptions")
       .def(py::init(&make_options), py::kw_only(), py::arg("name"), py::arg("max_batch_size"),
            py::arg("dynamic_batching"), py::arg("preferred_batch_sizes"), py::arg("max_queue_delay_us"),
@@ -407,7 +453,10 @@ void register_model(py::module_& module) {
            py::arg("policies") = std::map<int64_t, PythonQueuePolicy>(), py::arg("buckets") = false,
            py::arg("max_overtaken") = 8, py::arg("mask_input") = py::none(),
            py::arg("padding") = std::map<std::string, double>(), py::arg("detect_padding") = false,
-           py::arg("admission_max_wait_us") = 0, py::arg("adaptive_delay_p99_us") = 0);
+           py::arg("admission_max_wait_us") = 0, py::arg("adaptive_delay_p99_us") = 0)
+      .def("share", share, py::arg("turns"), py::kw_only(), py::arg("devices"), py::arg("has_turns"), py::arg("weight"),
+           py::arg("needs"), py::arg("priorities"))
+      .def("place", place, py::arg("policies"));
   using ReleaseGil = py::call_guard<py::gil_scoped_release>;
   py::class_<ModelHandle>(module, "Model")
       .def(py::init(&open_model), py::arg("runtime"), py::arg("path"), py::arg("options"), py::arg("completions"))

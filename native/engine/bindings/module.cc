@@ -13,7 +13,7 @@
 #include "acl/errors.h"
 #include "acl/library.h"
 #include "core/signature.h"
-#include "engine/acl_executor.h"
+#include "engine/acl_load.h"
 #include "engine/bindings/completion_queue.h"
 #include "engine/bindings/register.h"
 
@@ -25,6 +25,7 @@ namespace {
 // Owned by the module, which the interpreter never unloads.
 PyObject* acl_error_type = nullptr;
 PyObject* library_error_type = nullptr;
+PyObject* device_memory_error_type = nullptr;
 
 PyObject* add_exception(py::module_& module, const char* name, const char* doc) {
   const std::string full_name = "npuserve._engine." + std::string(name);
@@ -52,6 +53,8 @@ void translate(std::exception_ptr raised) {
     set_acl_error(error);
   } catch (const acl::LibraryError& error) {
     PyErr_SetString(library_error_type, error.what());
+  } catch (const DoesNotFit& error) {
+    PyErr_SetString(device_memory_error_type, error.what());
   }
 }
 
@@ -59,6 +62,8 @@ void register_exceptions(py::module_& module) {
   acl_error_type = add_exception(
       module, "AclError", "An AscendCL call failed; it has the attributes call, code, code_name, detail and kind.");
   library_error_type = add_exception(module, "LibraryError", "No AscendCL library could be loaded.");
+  device_memory_error_type =
+      add_exception(module, "DeviceMemoryError", "A device has less free memory than a model needs; says how much.");
   py::register_exception_translator(translate);
 }
 

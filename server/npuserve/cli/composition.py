@@ -23,6 +23,7 @@ from npuserve.execution.onnxruntime import OnnxRuntimeBackend
 from npuserve.execution.python_model.backend import PythonBackend
 from npuserve.execution.python_model.metrics import CustomMetrics
 from npuserve.execution.response_cache import ResponseCache
+from npuserve.execution.sharing import DeviceSharing
 from npuserve.execution.tokenizer import TokenizerBackend
 from npuserve.observability.exposition import Family, Sample
 from npuserve.observability.logging import LogSettings
@@ -81,8 +82,9 @@ class _Server:
         self._inference = InferenceService(observers.all)
         python = PythonBackend(self._inference)
         self._npu_smi = NpuSmi(shutil.which("npu-smi"))
-        ascend = AscendBackend(options.acl_candidates, self._npu_smi.read)
-        self._loader = _loader(options, self._inference, python, ascend)
+        sharing = DeviceSharing(options.sharing)
+        ascend = AscendBackend(options.acl_candidates, self._npu_smi.read, sharing)
+        self._loader = _loader(options, self._inference, python, ascend, sharing)
         self._registry = ModelRegistry(
             self._loader,
             load_concurrency=options.model_load_concurrency,
@@ -99,7 +101,7 @@ class _Server:
             MetricsSources(
                 latencies=observers.latencies,
                 devices=ascend.device_samples,
-                custom=lambda: _custom_families(python.metrics),
+                custom=lambda: [*ascend.memory.families(), *_custom_families(python.metrics)],
             ),
         )
         self._front_ends: list[FrontEnd] = []
@@ -200,11 +202,15 @@ def _custom_families(metrics: CustomMetrics) -> list[Family]:
 
 
 def _loader(
-    options: ServerOptions, inference: InferenceService, python: PythonBackend, ascend: AscendBackend
+    options: ServerOptions,
+    inference: InferenceService,
+    python: PythonBackend,
+    ascend: AscendBackend,
+    sharing: DeviceSharing,
 ) -> ModelLoader:
     backends: Mapping[str, Backend] = {
         "ascend": ascend,
-        "identity": IdentityBackend(),
+        "identity": IdentityBackend(sharing),
         "onnxruntime": OnnxRuntimeBackend(),
         "python": python,
         "tokenizer": TokenizerBackend(),

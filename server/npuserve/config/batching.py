@@ -11,7 +11,8 @@ from npuserve.config.scheduling import SchedulingOptions, scheduling_options
 from npuserve.config.validate import unsupported, validate_instances
 from npuserve.core.signature import ModelSignature
 
-_WEIGHT = "device_weight"
+DEVICE_WEIGHT = "device_weight"
+"""The parameter that says what a model's share of a device is."""
 _HEAVIEST = 1000.0
 _RATE_LIMITED = ("ascend", "identity")
 """The backends whose instances wait for resources."""
@@ -106,11 +107,11 @@ def settings_without_effect(config: ModelConfig, signature: ModelSignature) -> t
 
 
 def _device_weight(config: ModelConfig) -> float:
-    if _WEIGHT not in config.parameters:
+    if DEVICE_WEIGHT not in config.parameters:
         return 1.0
-    weight = number(config, _WEIGHT)
+    weight = number(config, DEVICE_WEIGHT)
     if not 1 / _HEAVIEST <= weight <= _HEAVIEST:
-        raise wrong(config, _WEIGHT, f"must be in {1 / _HEAVIEST:g} to {_HEAVIEST:g}, got {weight:g}")
+        raise wrong(config, DEVICE_WEIGHT, f"must be in {1 / _HEAVIEST:g} to {_HEAVIEST:g}, got {weight:g}")
     return weight
 
 

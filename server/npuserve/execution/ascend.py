@@ -14,8 +14,10 @@ from npuserve.core.errors import ServeError
 from npuserve.core.signature import ModelSignature
 from npuserve.core.status import StatusCode
 from npuserve.execution.completions import CompletionRouter
+from npuserve.execution.model_memory import ModelMemory
 from npuserve.execution.native import NativeExecutor, model_signature, native_options
 from npuserve.execution.pinned_regions import PinnedRegions
+from npuserve.execution.sharing import DeviceSharing
 from npuserve.observability.machine import DeviceSample
 from npuserve.observability.npu_smi import filled
 
@@ -27,17 +29,23 @@ class AscendBackend:
 
     candidates: in order of preference, the files that together are one AscendCL library.
     boards: tells what AscendCL does not, of every device of the machine under the machine's numbers; may block.
+    sharing: what the models share with those of other backends; None: with each other.
     """
 
     def __init__(
-        self, candidates: Sequence[Sequence[str]], boards: Callable[[], Sequence[DeviceSample]] = tuple
+        self,
+        candidates: Sequence[Sequence[str]],
+        boards: Callable[[], Sequence[DeviceSample]] = tuple,
+        sharing: DeviceSharing | None = None,
     ) -> None:
+        self._sharing = sharing or DeviceSharing()
         self._candidates = [list(files) for files in candidates]
         self._boards = boards
         self._start = asyncio.Lock()
         self._runtime: _engine.Runtime | None = None
         self._router: CompletionRouter | None = None
         self._regions = PinnedRegions()
+        self._memory = ModelMemory()
         self._asking = threading.Lock()  # held while devices are asked, and while AscendCL is ended
         self._silent: set[int] = set()  # guarded by _asking: devices that did not answer when last asked
 
@@ -50,6 +58,11 @@ class AscendBackend:
     def regions(self) -> PinnedRegions:
         """The shared memory that models read from: to be told of what is registered."""
         return self._regions
+
+    @property
+    def memory(self) -> ModelMemory:
+        """What the loaded models take of the devices."""
+        return self._memory
 
     @property
     def borrowed_inputs(self) -> int:
@@ -66,7 +79,7 @@ class AscendBackend:
         Raises ServeError: INVALID_ARGUMENT if it is not a usable OM.
         """
         runtime = await self._started()
-        with _load_errors(path):
+        with _load_errors(path, config):
             return model_signature(await asyncio.to_thread(runtime.describe, str(path)))
 
     async def load(self, path: Path, config: ModelConfig, signature: ModelSignature) -> NativeExecutor:
@@ -75,8 +88,11 @@ class AscendBackend:
         assert self._router is not None
         batching = batching_options(config, signature, device_count=runtime.device_count)
         options = native_options(config, batching)
-        with _load_errors(path):
+        self._sharing.apply(options, config, batching)
+        self._sharing.place(options, config, batching)
+        with _load_errors(path, config):
             model = await asyncio.to_thread(_engine.Model, runtime, str(path), options, self._router.queue)
+        self._memory.add(config.name, path.parent.name, model)
         self._regions.follow(runtime, batching.devices)
         return NativeExecutor(config.name, model, signature, self._router)
 
@@ -152,10 +168,12 @@ def _joined(samples: Sequence[tuple[DeviceSample, int | None]], boards: Sequence
 
 
 @contextmanager
-def _load_errors(path: Path) -> Iterator[None]:
+def _load_errors(path: Path, config: ModelConfig) -> Iterator[None]:
     """Map the engine's failures while a model is read or loaded to what a client sees."""
     try:
         yield
+    except _engine.DeviceMemoryError as error:
+        raise ServeError(StatusCode.UNAVAILABLE, f"model '{config.name}' {error}") from error
     except _engine.AclError as error:
         status = (
             StatusCode.UNAVAILABLE if error.kind in ("out_of_memory", "device_fatal") else StatusCode.INVALID_ARGUMENT

@@ -20,15 +20,20 @@ from npuserve.core.status import StatusCode
 from npuserve.core.tensor import format_shape
 from npuserve.execution.completions import CompletionRouter
 from npuserve.execution.native import NativeExecutor, model_signature, native_options
+from npuserve.execution.sharing import DeviceSharing
 
 _LONGEST_DELAY_MS = 3_600_000.0
 _DTYPES = {dtype.config_name: dtype for dtype in Dtype}
 
 
 class IdentityBackend:
-    """Makes identity models from their configs alone, on the CPU."""
+    """Makes identity models from their configs alone, on the CPU.
 
-    def __init__(self) -> None:
+    sharing: what the models share with those of other backends; None: with each other.
+    """
+
+    def __init__(self, sharing: DeviceSharing | None = None) -> None:
+        self._sharing = sharing or DeviceSharing()
         self._router: CompletionRouter | None = None
 
     @property
@@ -49,7 +54,9 @@ class IdentityBackend:
 
     async def load(self, path: Path, config: ModelConfig, signature: ModelSignature) -> NativeExecutor:
         """Start the instances. Raises ServeError: INVALID_ARGUMENT, UNAVAILABLE if there is not the memory."""
-        options = native_options(config, batching_options(config, signature, device_count=0, on_cpu=True))
+        batching = batching_options(config, signature, device_count=0, on_cpu=True)
+        options = native_options(config, batching)
+        self._sharing.apply(options, config, batching, on_cpu=True)
         delay_us = _execute_delay_us(config)
         if self._router is None:
             self._router = CompletionRouter()

@@ -1,18 +1,22 @@
 """The Ascend backend on the emulator: what the repository and a program in the same process see of it."""
 
 import asyncio
+import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from npuserve._proto.model_config_pb2 import ModelConfig, ModelInstanceGroup
+from npuserve.config.sharing import HostPolicy, SharingOptions
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError
 from npuserve.core.status import StatusCode
 from npuserve.core.tensor import Tensor
 from npuserve.execution.ascend import AscendBackend
 from npuserve.execution.native import NativeExecutor
+from npuserve.execution.sharing import DeviceSharing
 from npuserve.observability.machine import DeviceSample
 from support.emulator import LIBRARY
 from support.executions import execute
@@ -36,6 +40,8 @@ async def backend() -> AsyncIterator[AscendBackend]:
 def config(name: str, max_batch_size: int, delay_us: int = 0, copies: int = 1) -> ModelConfig:
     model = ModelConfig(name=name, backend="ascend", max_batch_size=max_batch_size)
     model.dynamic_batching.max_queue_delay_microseconds = delay_us
+    if delay_us:
+        model.parameters["buckets"].string_value = "off"  # with them an idle instance never waits
     model.instance_group.add(name=f"{name}_0", kind=ModelInstanceGroup.KIND_GPU, count=copies, gpus=[0])
     return model
 
@@ -153,6 +159,74 @@ async def test_devices_are_told_of_once_a_model_uses_them(models: Path, monkeypa
     assert await asyncio.to_thread(backend.device_samples) == [DeviceSample(device=0), DeviceSample(device=1)]
     await backend.close()
     assert backend.device_samples() == []
+
+
+async def test_what_a_model_takes_of_a_device_is_logged_and_told_until_it_is_closed(
+    backend: AscendBackend, models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        executor = await loaded(backend, models / "tokens.om", config("tokens", 8, copies=2))
+    expected = (
+        r"model 'tokens' version \S+ takes on device 0, for 2 instances, in MiB: weights 1, work 1, buffers 1, pin"
+    )
+    assert re.search(expected, caplog.text)
+    (family,) = backend.memory.families()
+    told = {sample.labels["kind"]: sample.value for sample in family.samples}
+    assert set(told) == {"weights", "work", "buffers", "pinned"}
+    assert all(size > 0 for size in told.values())
+    state = (await asyncio.to_thread(backend.device_samples))[0]
+    assert state.memory_used_bytes == told["weights"] + told["work"] + told["buffers"]
+    await executor.close()
+    assert backend.memory.families()[0].samples == []
+
+
+async def test_a_model_that_does_not_fit_is_refused_and_leaves_nothing(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPUSERVE_EMULATOR_MEMORY_BYTES", str(1 << 20))
+    backend = AscendBackend([[str(LIBRARY)]])
+    signature = await backend.describe(models / "tokens.om", config("tokens", 8))
+    small = await backend.load(models / "tokens.om", config("tokens", 8), signature)
+    used = (await asyncio.to_thread(backend.device_samples))[0].memory_used_bytes
+    with pytest.raises(ServeError) as caught:
+        await backend.load(models / "tokens.om", config("tokens", 8, copies=400), signature)
+    assert caught.value.status is StatusCode.UNAVAILABLE
+    expected = (
+        r"model 'tokens' needs \d+ MiB on device 0 \(weights \d+, work \d+, buffers \d+\), but 0 MiB of 1 MiB are free"
+    )
+    assert re.fullmatch(expected, caught.value.message)
+    assert (await asyncio.to_thread(backend.device_samples))[0].memory_used_bytes == used
+    await small.close()
+    await backend.close()
+
+
+async def test_every_instance_on_every_device_takes_a_part(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPUSERVE_EMULATOR_DEVICES", "4")
+    backend = AscendBackend([[str(LIBRARY)]])
+    spread = config("tokens", 8)
+    del spread.instance_group[:]
+    spread.instance_group.add(count=2, kind=ModelInstanceGroup.KIND_GPU, gpus=[0, 1, 2, 3])
+    executor = await loaded(backend, models / "tokens.om", spread)
+    answers = await asyncio.gather(*(execute(executor, tokens(1, 8, seed), 1) for seed in range(200)))
+    assert len(answers) == 200
+    (family,) = backend.memory.families()
+    assert {sample.labels["device"] for sample in family.samples} == {"0", "1", "2", "3"}
+    await executor.close()
+    await backend.close()
+
+
+async def test_a_host_policy_that_the_machine_cannot_follow_is_refused(models: Path) -> None:
+    policies = {"far": HostPolicy(numa_node=999), "gpu_0": HostPolicy(cores=(min(os.sched_getaffinity(0)),))}
+    backend = AscendBackend([[str(LIBRARY)]], sharing=DeviceSharing(SharingOptions(host_policies=policies)))
+    placed = config("tokens", 8)
+    executor = await loaded(backend, models / "tokens.om", placed)
+    assert len(await execute(executor, tokens(1, 8, 1), 1)) == 1
+    placed.instance_group[0].host_policy = "far"
+    with pytest.raises(ServeError, match="NUMA node 999 does not exist") as caught:
+        await loaded(backend, models / "tokens.om", placed)
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
+    await executor.close()
+    await backend.close()
 
 
 @pytest.mark.parametrize(
