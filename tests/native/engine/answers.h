@@ -88,6 +88,12 @@ class Client {
     return once;
   }
 
+  // The tokens in the order in which their requests were answered.
+  std::vector<uint64_t> order() {
+    const core::MutexLock lock(mutex_);
+    return order_;
+  }
+
   size_t count(core::StatusCode code) {
     const core::MutexLock lock(mutex_);
     size_t found = 0;
@@ -122,6 +128,7 @@ class Client {
       ++answer.completions;
       answer.status = std::move(status);
       answer.timing = timing;
+      client_.order_.push_back(token_);
       client_.changed_.notify_all();
     }
 
@@ -144,6 +151,7 @@ class Client {
   core::Mutex mutex_;
   core::ConditionVariable changed_;
   std::vector<Answer> answers_;
+  std::vector<uint64_t> order_;
   std::vector<std::unique_ptr<std::vector<int32_t>>> inputs_;  // each in place, as requests read it
   core::Status delivery_status_;
 };

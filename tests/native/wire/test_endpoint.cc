@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "endpoint_session.h"
+#include "protobuf_fields.h"
 #include "wire/framing.h"
 
 namespace npuserve::wire {
@@ -158,6 +159,30 @@ TEST_CASE("a passed deadline answers the call and takes its request out of the q
   CHECK(client.session.answer(call).field("grpc-status") == "4");
   session.deliver();
   CHECK(session.endpoint.is_quiet());
+}
+
+TEST_CASE("a request carries its priority, its timeout and its deadline to the sink") {
+  EndpointSession session;
+  auto& client = session.connect();
+  using test::field;
+  const auto parameter = [](std::string_view key, const std::string& value) {
+    return field(4, field(1, std::string(key)) + field(2, value));
+  };
+  const std::string plain = infer_request("copy", "", kRow);
+  session.call(client, kInfer, plain);
+  session.call(client, kInfer, plain + parameter("priority", field(2, 3)) + parameter("timeout", field(2, 250)),
+               {{"grpc-timeout", "50m"}});
+  session.call(client, kInfer, plain + parameter("priority", field(5, UINT64_MAX)) + parameter("timeout", field(2, 0)));
+  const auto& held = session.sink->held;
+  REQUIRE(held.size() == 3);
+  CHECK(held[0].priority == 0);
+  CHECK_FALSE(held[0].timeout_us);
+  CHECK(held[0].deadline_ns == 0);
+  CHECK(held[1].priority == 3);
+  CHECK(held[1].timeout_us == 250);
+  CHECK(held[1].deadline_ns == session.now_ns + 50 * kMillisecond);
+  CHECK(held[2].priority == UINT64_MAX);
+  CHECK(held[2].timeout_us == 0);
 }
 
 TEST_CASE("a connection that is gone cancels its queued calls and drops the answers of those that were executing") {
