@@ -310,6 +310,14 @@ int64_t Layout::length_of(const core::Request& request) const {
   return variable_axes_.empty() ? 1 : size_of(variable_axes_.front(), request.inputs);
 }
 
+size_t Layout::longest() const {
+  int64_t longest = 0;
+  for (size_t gear = 0; gear < signature_.gears.size() && !variable_axes_.empty(); ++gear) {
+    longest = std::max(longest, length_of(gear));
+  }
+  return static_cast<size_t>(longest);
+}
+
 std::string Layout::label_of(size_t gear) const {
   std::string label = std::to_string(rows_of(gear));
   const auto is_told = [&](const Axis& axis) {

@@ -72,6 +72,9 @@ class Layout {
   int64_t length_of(size_t gear) const;
   int64_t length_of(const core::Request& request) const;
 
+  // The largest of the gears' lengths; 0 if the model has no variable non-batch axis.
+  size_t longest() const;
+
   // "8x128": a gear's rows and the sizes of its variable non-batch axes, without those that others tell.
   std::string label_of(size_t gear) const;
 

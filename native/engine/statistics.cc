@@ -31,9 +31,10 @@ void GearCounters::add(const GearCounters& other) {
   empty += other.empty;
 }
 
-StatisticsShard::StatisticsShard(bool record, size_t gears) : record_(record) {
+StatisticsShard::StatisticsShard(bool record, size_t gears, size_t longest) : record_(record) {
   const core::MutexLock lock(mutex_);
   counters_.gears.resize(gears);
+  if (longest > 0 && longest <= kMaxCountedLength) counters_.lengths.resize(longest + 1);
 }
 
 void StatisticsShard::record_execution(const BatchTiming& timing, const RunGear& gear,
@@ -82,6 +83,9 @@ void StatisticsShard::record_tokens(const RunGear& gear, std::span<const Outcome
     (is_expired ? counted.expired : is_useful ? counted.useful : counted.cancelled) += own;
     counted.padding += static_cast<uint64_t>(outcome.rows * gear.length) - own;
     empty_rows -= outcome.rows;
+    if (is_useful && !counters_.lengths.empty()) {
+      counters_.lengths[static_cast<size_t>(outcome.length)] += static_cast<uint64_t>(outcome.rows);
+    }
   }
   counted.empty += static_cast<uint64_t>(empty_rows * gear.length);
   ++counted.executions;
@@ -126,6 +130,8 @@ void StatisticsShard::add_to(Counters& sum) const {
   sum.shed += counters_.shed;
   sum.gears.resize(counters_.gears.size());
   for (size_t i = 0; i < counters_.gears.size(); ++i) sum.gears[i].add(counters_.gears[i]);
+  sum.lengths.resize(counters_.lengths.size());
+  for (size_t i = 0; i < counters_.lengths.size(); ++i) sum.lengths[i] += counters_.lengths[i];
   sum.queue.add(counters_.queue);
   sum.compute_input.add(counters_.compute_input);
   sum.compute_infer.add(counters_.compute_infer);
@@ -138,8 +144,8 @@ void StatisticsShard::add_to(Counters& sum) const {
   }
 }
 
-Statistics::Statistics(size_t instances, bool record, size_t gears) {
-  for (size_t i = 0; i <= instances; ++i) shards_.emplace_back(record, gears);
+Statistics::Statistics(size_t instances, bool record, size_t gears, size_t longest) {
+  for (size_t i = 0; i <= instances; ++i) shards_.emplace_back(record, gears, longest);
 }
 
 Counters Statistics::snapshot() const {

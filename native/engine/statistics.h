@@ -67,6 +67,7 @@ struct Counters {
   uint64_t expired = 0;                      // requests that timed out in the queue
   uint64_t shed = 0;                // requests that were refused as they would have waited too long; in no failure
   std::vector<GearCounters> gears;  // by number in the signature
+  std::vector<uint64_t> lengths;    // rows that were answered, by their length in tokens; empty: not counted
 };
 
 // The instants of one execution, as steady_now_ns() counts, in order.
@@ -98,11 +99,14 @@ struct RunGear {
   int64_t length = 1;  // in tokens a row
 };
 
+// The longest rows whose lengths are counted: a place for each length takes 512 KiB an instance.
+inline constexpr size_t kMaxCountedLength = 65'536;
+
 // What one thread counts, mostly: its mutex is then never waited for, but while somebody reads.
 class alignas(64) StatisticsShard {  // a cache line apart from the others
  public:
-  // record: whether anything is counted. gears: of the model.
-  StatisticsShard(bool record, size_t gears);
+  // record: whether anything is counted. gears: of the model. longest: of a row's lengths; 0: none.
+  StatisticsShard(bool record, size_t gears, size_t longest);
 
   // One execution that succeeded; single requests of it may have failed afterwards.
   void record_execution(const BatchTiming& timing, const RunGear& gear, std::span<const Outcome> outcomes)
@@ -135,7 +139,9 @@ class alignas(64) StatisticsShard {  // a cache line apart from the others
 class Statistics {
  public:
   // A shard for each instance, and one for all others. record: whether anything is counted. gears: of the model.
-  explicit Statistics(size_t instances, bool record = true, size_t gears = 1);
+  // longest: the length of the longest row that a gear holds; 0 if rows have no length. Beyond kMaxCountedLength they
+  // are not counted.
+  explicit Statistics(size_t instances, bool record = true, size_t gears = 1, size_t longest = 0);
 
   StatisticsShard& of_instance(size_t instance) { return shards_[instance]; }
   StatisticsShard& of_others() { return shards_.back(); }

@@ -176,7 +176,7 @@ def _statistics(native: _engine.Statistics) -> ModelStatistics:
             for batch in native.batches
         ),
         failures=Failures(
-            rejected=native.rejected,
+            rejected=native.rejected + native.shed,
             cancelled=native.cancelled,
             backend=native.backend_failures,
             other=native.other_failures,
@@ -197,6 +197,7 @@ def _statistics(native: _engine.Statistics) -> ModelStatistics:
             )
             for gear in native.gears
         ),
+        lengths=tuple(native.lengths.items()),
     )
 
 
