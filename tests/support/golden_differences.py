@@ -317,6 +317,47 @@ DIFFERENCES: tuple[Difference, ...] = (
         change=counted_anew,
     ),
     Difference(
+        topic="`priority` above the model's `priority_levels`",
+        triton="taken as the default",
+        npuserve="INVALID_ARGUMENT, names the levels; ignored, as in Triton, by models that have none",
+        reason="a request that is meant to be urgent must not wait unnoticed",
+        answers={
+            "infer/priority 3 of two levels": {
+                "code": "INVALID_ARGUMENT",
+                "details": "invalid value for 'priority' of model 'queued', expected 0 to 2, got 3",
+            }
+        },
+    ),
+    Difference(
+        topic="`timeout` of 0 or less, where `allow_timeout_override` is set",
+        triton="taken as none",
+        npuserve="INVALID_ARGUMENT; ignored, as in Triton, by models without it",
+        reason="a request that is to be refused soon must not wait as long as all",
+        proof="tests/conformance/test_schedule_policy.py",
+    ),
+    Difference(
+        topic="a request that waits longer than its timeout",
+        triton="refused when the batcher looks next, up to half a second later",
+        npuserve="refused when its time is over",
+        reason="the client can go elsewhere at once",
+        proof="tests/conformance/test_schedule_policy.py",
+    ),
+    Difference(
+        topic="requests of different lengths",
+        triton="never share a batch",
+        npuserve="share batches of models with gears and BERT's inputs, or that ask for it "
+        "([scheduling.md](scheduling.md))",
+        reason="a full batch of mixed lengths wastes less than many small ones",
+        proof="tests/conformance/test_scheduling_metrics.py",
+    ),
+    Difference(
+        topic="bounds of policies",
+        triton="none",
+        npuserve="1024 `priority_levels`, delays and timeouts of 2^40 microseconds (12 days); more fails the load",
+        reason="each level has a queue; larger numbers overflow",
+        proof="tests/unit/config/test_validate.py",
+    ),
+    Difference(
         topic="warm-up in the statistics",
         triton="a sample of `batch_size` n counts as n requests of one row",
         npuserve="as one request of n rows; executions and inferences count the same",
@@ -460,7 +501,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         topic="metrics of devices",
         triton="`nv_gpu_*`",
-        npuserve="`npu_*`; and of batches `npu_batch_size`, `npu_padding_waste_ratio`, `npu_slot_occupancy_ratio`",
+        npuserve="`npu_*`; and of batches and their work ([scheduling.md](scheduling.md#accounting))",
         reason="the devices are others",
         proof="tests/unit/observability/test_metrics.py",
     ),
