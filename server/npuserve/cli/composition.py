@@ -211,7 +211,7 @@ def _loader(
     backends: Mapping[str, Backend] = {
         "ascend": ascend,
         "identity": IdentityBackend(sharing),
-        "onnxruntime": OnnxRuntimeBackend(),
+        "onnxruntime": OnnxRuntimeBackend(sharing),
         "python": python,
         "tokenizer": TokenizerBackend(),
         "ensemble": EnsembleBackend(inference),

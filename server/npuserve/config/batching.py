@@ -15,7 +15,7 @@ DEVICE_WEIGHT = "device_weight"
 """The parameter that says what a model's share of a device is."""
 _HEAVIEST = 1000.0
 _RATE_LIMITED = ("ascend", "identity")
-"""The backends whose instances wait for resources."""
+"""The backends whose instances wait for resources; those of ONNX models with gears do too."""
 _PLACED = ("ascend",)
 """The backends whose instances run where a host policy says."""
 
@@ -91,7 +91,7 @@ def settings_without_effect(config: ModelConfig, signature: ModelSignature) -> t
         "allow_timeout_override": any(
             policy.allow_timeout_override and not policy.default_timeout_microseconds for policy in policies
         ),
-        "instance_group.rate_limiter": config.backend not in _RATE_LIMITED
+        "instance_group.rate_limiter": not _is_rate_limited(config, signature)
         and any(group.HasField("rate_limiter") for group in config.instance_group),
         "instance_group.host_policy": config.backend not in _PLACED
         and any(group.host_policy for group in config.instance_group),
@@ -104,6 +104,10 @@ def settings_without_effect(config: ModelConfig, signature: ModelSignature) -> t
         *(setting for setting, is_given in given.items() if is_given),
         *bucket_settings_without_effect(config, signature),
     )
+
+
+def _is_rate_limited(config: ModelConfig, signature: ModelSignature) -> bool:
+    return config.backend in _RATE_LIMITED or (config.backend == "onnxruntime" and bool(signature.gears))
 
 
 def _device_weight(config: ModelConfig) -> float:

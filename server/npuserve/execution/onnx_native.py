@@ -18,6 +18,7 @@ from npuserve.execution.native import NativeExecutor, native_options
 from npuserve.execution.onnx_gears import GearPlan, UnfitError
 from npuserve.execution.onnx_library import library_file
 from npuserve.execution.onnx_options import FOR_SHAPES, onnx_options
+from npuserve.execution.sharing import DeviceSharing
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ _log = logging.getLogger(__name__)
 class OnnxEngine:
     """Loads ONNX models that have gears. Loads ONNX Runtime's library with the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, sharing: DeviceSharing) -> None:
+        self._sharing = sharing
         self._start = asyncio.Lock()
         self._was_sought = False
         self._runtime: _engine.OnnxRuntime | None = None
@@ -58,6 +60,8 @@ class OnnxEngine:
         assert runtime is not None and self._router is not None
         options = onnx_options(config)
         batching = _batching(config, signature)
+        native = native_options(config, batching)
+        self._sharing.apply(native, config, batching, on_cpu=True)
         try:
             model = await asyncio.to_thread(
                 _engine.Model.onnxruntime,
@@ -66,7 +70,7 @@ class OnnxEngine:
                 options.of_engine(),
                 options.shares_session,
                 _native(signature),
-                native_options(config, batching),
+                native,
                 self._router.queue,
             )
         except _engine.OnnxError as error:

@@ -23,6 +23,7 @@ from npuserve.execution.onnx_native import OnnxEngine
 from npuserve.execution.onnx_options import FOR_SHAPES, onnx_options
 from npuserve.execution.onnx_session import OnnxRunner, runtime_error
 from npuserve.execution.scheduling import ScheduledExecutor
+from npuserve.execution.sharing import DeviceSharing
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -47,10 +48,13 @@ _DTYPES = {
 
 
 class OnnxRuntimeBackend:
-    """Loads ONNX files, a session for each instance."""
+    """Loads ONNX files, a session for each instance.
 
-    def __init__(self) -> None:
-        self._engine = OnnxEngine()
+    sharing: what models of the native engine share with those of other backends; None: with each other.
+    """
+
+    def __init__(self, sharing: DeviceSharing | None = None) -> None:
+        self._engine = OnnxEngine(sharing or DeviceSharing())
 
     @property
     def needs_model_file(self) -> bool:

@@ -150,6 +150,14 @@ def test_settings_that_change_nothing_are_named() -> None:
     assert settings_without_effect(completed("", bert()), bert()) == ()
 
 
+@pytest.mark.parametrize(("backend", "has_effect"), [("ascend", True), ("onnxruntime", False), ("python", False)])
+def test_the_rate_limiter_is_for_models_of_the_native_engine(backend: str, has_effect: bool) -> None:
+    config = completed("instance_group { rate_limiter { priority: 2 } }", bert())
+    config.backend = backend
+    named = settings_without_effect(config, replace(bert(), gears=()))
+    assert ("instance_group.rate_limiter" not in named) == has_effect
+
+
 def test_nothing_of_buckets_has_an_effect_on_a_model_without_gears() -> None:
     without_gears = replace(bert(), gears=())
     keys = ("bucket_detect_padding", "bucket_mask", "bucket_max_overtaken", "bucket_padding.input_ids")
