@@ -34,6 +34,16 @@ double beyond(const Line& line, int64_t rows) {
   return last->second + std::max(a_row, 0.0) * static_cast<double>(rows - last->first);
 }
 
+// The cost of a measured gear, or of the cheapest larger one.
+double undisturbed(const MeasuredGear& gear, std::span<const MeasuredGear> measured) {
+  int64_t least_ns = gear.cost_ns;
+  for (const auto& [extent, cost_ns] : measured) {
+    const bool is_larger = extent.rows >= gear.extent.rows && extent.row_elements >= gear.extent.row_elements;
+    if (is_larger) least_ns = std::min(least_ns, cost_ns);
+  }
+  return static_cast<double>(least_ns);
+}
+
 double cost_in(const Line& line, int64_t rows) {
   const auto above = line.lower_bound(rows);
   if (above == line.end()) return beyond(line, rows);
@@ -77,8 +87,8 @@ std::vector<size_t> gears_to_measure(const core::Signature& signature) {
 std::vector<int64_t> costs_of(const core::Signature& signature, std::span<const MeasuredGear> measured) {
   if (measured.empty()) return {};
   std::map<int64_t, Line> lines;  // by elements of a row
-  for (const auto& [extent, cost_ns] : measured) {
-    lines[extent.row_elements][extent.rows] = static_cast<double>(cost_ns);
+  for (const MeasuredGear& gear : measured) {
+    lines[gear.extent.row_elements][gear.extent.rows] = undisturbed(gear, measured);
   }
   std::vector<int64_t> costs;
   costs.reserve(signature.gears.size());

@@ -59,6 +59,7 @@ class OrtExecutor final : public Executor {
   std::span<std::byte> add_buffer(Slot& slot, size_t size_bytes) const;
   GearTensors make_tensors(const Slot& slot, const core::Gear& gear) const;
   void run(Slot& slot, size_t gear) const;
+  void fill_inputs();
   int64_t measured_ns(size_t gear);
 
   const std::shared_ptr<const ort::Session> session_;

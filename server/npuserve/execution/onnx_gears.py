@@ -40,6 +40,7 @@ class GearPlan:
         varies = any(-1 in shape for shape in self._rest())
         self._is_given = given is not None
         self._gears = self._checked(given, varies=varies) if given else self._chosen(config, varies=varies)
+        self._told: dict[tuple[int, int], list[Shape]] = {}  # what the model said, by rows and length
 
     def find(self, session: _engine.OnnxSession) -> ModelSignature:
         """Return the signature with gears and with outputs as they are. Blocks. Raises UnfitError."""
@@ -87,8 +88,10 @@ class GearPlan:
     def _input_shapes(self, rows: int, length: int) -> list[Shape]:
         return [_filled(shape, rows if self._batches else None, length) for shape in self._shapes]
 
-    def _tell(self, session: _engine.OnnxSession, rows: int, length: int, *, ones: bool = False) -> list[Shape]:
-        return session.output_shapes(self._input_shapes(rows, length), ones)
+    def _tell(self, session: _engine.OnnxSession, rows: int, length: int) -> list[Shape]:
+        if (rows, length) not in self._told:
+            self._told[rows, length] = session.output_shapes(self._input_shapes(rows, length))
+        return self._told[rows, length]
 
     def _accepted_lengths(self, session: _engine.OnnxSession) -> tuple[int, ...]:
         """Return the lengths that the model takes: tables of positions end somewhere."""
@@ -141,7 +144,7 @@ class GearPlan:
     def _of_ones(self, session: _engine.OnnxSession, length: int) -> list[Shape] | None:
         """Return the shapes for other content: None if the model refuses it, as tables of one entry do."""
         try:
-            return self._tell(session, 1, length, ones=True)
+            return session.output_shapes(self._input_shapes(1, length), ones=True)
         except _engine.OnnxError:
             return None
 

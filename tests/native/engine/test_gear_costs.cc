@@ -31,9 +31,9 @@ std::vector<core::Shape> measured_shapes(const core::Signature& signature) {
 
 TEST_CASE("rows and lengths twofold apart are measured, and the least and most, small ones first") {
   const core::Signature signature = grid({1, 2, 3, 4, 5}, {8, 12, 16, 20});
-  CHECK(measured_shapes(signature) ==
-        std::vector<core::Shape>{
-            {1, 8}, {1, 16}, {2, 8}, {1, 20}, {4, 8}, {2, 16}, {5, 8}, {2, 20}, {4, 16}, {5, 16}, {4, 20}, {5, 20}});
+  const std::vector<core::Shape> expected{{1, 8}, {2, 8},  {1, 16}, {1, 20}, {4, 8},  {2, 16},
+                                          {5, 8}, {2, 20}, {4, 16}, {5, 16}, {4, 20}, {5, 20}};
+  CHECK(measured_shapes(signature) == expected);
 }
 
 TEST_CASE("a lone gear is measured, even without elements") {
@@ -61,9 +61,13 @@ TEST_CASE("of a length with one measured gear the cost is in proportion to the r
   CHECK(engine::costs_of(grid({1, 2, 4}, {8, 16}), measured) == std::vector<int64_t>{100, 150, 250, 500, 1000, 2000});
 }
 
-TEST_CASE("more rows never cost less, however the measurement went") {
-  const std::vector<engine::MeasuredGear> measured{{{1, 8}, 200}, {{2, 8}, 150}};
-  CHECK(engine::costs_of(grid({4}, {8}), measured) == std::vector<int64_t>{150});
+TEST_CASE("what took longer than something larger was disturbed") {
+  const std::vector<engine::MeasuredGear> rows{{{1, 8}, 200}, {{2, 8}, 150}};
+  CHECK(engine::costs_of(grid({1, 2, 4}, {8}), rows) == std::vector<int64_t>{150, 150, 150});
+  const std::vector<engine::MeasuredGear> lengths{{{1, 8}, 100}, {{1, 16}, 900}, {{1, 32}, 300}};
+  CHECK(engine::costs_of(grid({1}, {8, 16, 32}), lengths) == std::vector<int64_t>{100, 300, 300});
+  const std::vector<engine::MeasuredGear> crossed{{{2, 8}, 300}, {{1, 16}, 100}};
+  CHECK(engine::costs_of(grid({2}, {8}), crossed) == std::vector<int64_t>{300});
 }
 
 TEST_CASE("nothing measured tells nothing, and no gear is free") {
