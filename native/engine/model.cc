@@ -187,7 +187,7 @@ void Model::answer_expired() noexcept {
 
 Counters Model::statistics() const {
   Counters counters = statistics_.snapshot();
-  if (options_.record_statistics) counters.queued = scheduler_.queued();
+  if (options_.record_statistics) counters.backlog = scheduler_.backlog();
   return counters;
 }
 

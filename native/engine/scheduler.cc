@@ -295,9 +295,11 @@ size_t Scheduler::pending() const {
   return core_.queued() + expired_.size() + taken_;
 }
 
-size_t Scheduler::queued() const {
+Backlog Scheduler::backlog() const {
   const core::MutexLock lock(mutex_);
-  return core_.queued();
+  return {.queued = core_.queued(),
+          .predicted_wait_ns = core_.predicted_wait_ns(core::steady_now_ns()),
+          .queue_delay_ns = core_.queue_delay_ns()};
 }
 
 // --- Turns with other models.

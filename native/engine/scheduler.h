@@ -17,6 +17,7 @@
 #include "core/mutex.h"
 #include "core/request.h"
 #include "core/status.h"
+#include "engine/statistics.h"
 #include "engine/token_table.h"
 #include "engine/turns.h"
 
@@ -90,8 +91,8 @@ class Scheduler {
   // Requests queued or executing.
   size_t pending() const EXCLUDES_LOCK(mutex_);
 
-  // Requests queued.
-  size_t queued() const EXCLUDES_LOCK(mutex_);
+  // What waits now, and how long a request that came now would.
+  Backlog backlog() const EXCLUDES_LOCK(mutex_);
 
  private:
   // A request that is queued, or the note of one that executes.

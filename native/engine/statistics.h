@@ -50,6 +50,13 @@ struct GearCounters {
   void add(const GearCounters& other);
 };
 
+// What waits for an instance at an instant.
+struct Backlog {
+  size_t queued = 0;              // requests
+  int64_t predicted_wait_ns = 0;  // how long one that came now would wait
+  int64_t queue_delay_ns = 0;     // how long a batch is held for more
+};
+
 struct Counters {
   int64_t last_inference_ms = 0;                     // wall clock, of the last execution; 0: never
   uint64_t inference_count = 0;                      // rows of requests that succeeded
@@ -63,7 +70,7 @@ struct Counters {
   DurationCount compute_output;              // scattering
   std::map<int64_t, BatchCounters> batches;  // by rows executed
   uint64_t padded_rows = 0;                  // rows of the gears that were executed and were no request's
-  uint64_t queued = 0;                       // requests that wait for an instance now
+  Backlog backlog;                           // now
   uint64_t expired = 0;                      // requests that timed out in the queue
   uint64_t shed = 0;                // requests that were refused as they would have waited too long; in no failure
   std::vector<GearCounters> gears;  // by number in the signature

@@ -438,6 +438,12 @@ class Statistics:
     @property
     def queued(self) -> int:
         """Requests that wait for an instance now."""
+    @property
+    def predicted_wait_ns(self) -> int:
+        """How long a request that came now would wait."""
+    @property
+    def queue_delay_ns(self) -> int:
+        """How long a batch is held for more requests at present."""
 
 @final
 class MemoryUse:

@@ -23,7 +23,10 @@ SLOW = copy_config(
     1,
     rest='max_batch_size: 2 dynamic_batching { } parameters { key: "execute_delay_ms" value { string_value: "400" } }',
 )
-SHEDDING = SLOW + ' parameters { key: "admission_max_wait_us" value { string_value: "1000" } }'
+SHEDDING = (
+    SLOW.replace("dynamic_batching { }", "dynamic_batching { max_queue_delay_microseconds: 300 }")
+    + ' parameters { key: "admission_max_wait_us" value { string_value: "1000" } }'
+)
 # For clients that pad to the longest gear.
 PADDED = "".join(
     f'parameters {{ key: "{key}" value {{ string_value: "{text}" }} }}\n'
@@ -193,10 +196,15 @@ def test_work_that_nobody_waits_for_any_more_is_told_as_such(server: Server, by_
     assert given_up in ([(1, 0), (0, 1)] if by_deadline else [(1, 0)])
 
 
+def gauge(metrics: dict[str, Metric], name: str) -> float:
+    return metrics[name].value(name, model="shedding", version="1")
+
+
 def test_requests_that_would_wait_too_long_are_shed_and_counted(server: Server) -> None:
     with server.channel() as channel:
         ask(channel, "shedding").result()
         futures = [ask(channel, "shedding") for _ in range(20)]
+        scrape_until(server, lambda metrics: gauge(metrics, "npu_predicted_wait_us") > 1000)
         errors = [error for future in futures if (error := future.exception()) is not None]
     assert 0 < len(errors) < 20
     for error in errors:
@@ -204,6 +212,7 @@ def test_requests_that_would_wait_too_long_are_shed_and_counted(server: Server) 
         assert error.code() == grpc.StatusCode.UNAVAILABLE
         assert re.fullmatch(OVERLOADED, error.details() or "")
     metrics = scrape(server)
+    assert gauge(metrics, "npu_queue_delay_us") == 300
     labels = {"model": "shedding", "version": "1"}
     assert metrics["npu_requests_shed_total"].value("npu_requests_shed_total", **labels) == len(errors)
     failures = "nv_inference_request_failure"

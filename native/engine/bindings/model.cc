@@ -433,7 +433,11 @@ void register_statistics(py::module_& module) {
       .def_property_readonly("padded_rows", [](const ModelStatistics& s) { return s.counters.padded_rows; })
       .def_property_readonly("expired", [](const ModelStatistics& s) { return s.counters.expired; })
       .def_property_readonly("shed", [](const ModelStatistics& s) { return s.counters.shed; })
-      .def_property_readonly("queued", [](const ModelStatistics& s) { return s.counters.queued; });
+      .def_property_readonly("queued", [](const ModelStatistics& s) { return s.counters.backlog.queued; })
+      .def_property_readonly("predicted_wait_ns",
+                             [](const ModelStatistics& s) { return s.counters.backlog.predicted_wait_ns; })
+      .def_property_readonly("queue_delay_ns",
+                             [](const ModelStatistics& s) { return s.counters.backlog.queue_delay_ns; });
 }
 
 }  // namespace

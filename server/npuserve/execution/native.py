@@ -198,6 +198,8 @@ def _statistics(native: _engine.Statistics) -> ModelStatistics:
             for gear in native.gears
         ),
         lengths=tuple(native.lengths.items()),
+        predicted_wait_ns=native.predicted_wait_ns,
+        queue_delay_ns=native.queue_delay_ns,
     )
 
 
