@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.frontend.servers import Server
-from benchmarks.parity import tensors, text
+from benchmarks.parity import load, tensors, text
 from benchmarks.parity.peers import npuserve_peer, triton_peer
 from benchmarks.report import Report
 
@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "bench" / "parity"
 HTTP_CONNECTIONS = 16
 TEXTS_IN_FLIGHT = 8
-COMPARED_TEXTS = 64
 
 Measure = Callable[[Server, int], float]
 """Takes a peer and its HTTP port; returns a rate."""
@@ -45,11 +44,20 @@ def main() -> None:
         tensors.check_http(http_port, WORK / "http.bin", header_bytes)
         return _http_rate(f"http://127.0.0.1:{http_port}{tensors.http_path()}", header_bytes, seconds)
 
+    requests: dict[str, list[tuple[bytes, bytes]]] = {}
+
     def ensemble(server: Server, http_port: int) -> float:
-        return asyncio.run(text.closed_loop(server.address, text.TINY, texts, TEXTS_IN_FLIGHT, seconds))
+        return load.closed_loop(server.address, requests[text.TINY], TEXTS_IN_FLIGHT, seconds)
 
     def trained(server: Server, http_port: int) -> float:
-        return asyncio.run(text.closed_loop(server.address, text.MINILM, texts, TEXTS_IN_FLIGHT, seconds))
+        return load.closed_loop(server.address, requests[text.MINILM], TEXTS_IN_FLIGHT, seconds)
+
+    def compare(servers: list[Server]) -> None:
+        for encoder in text.ENCODERS:
+            labels = [asyncio.run(text.ask(server.address, encoder, texts)) for server in servers]
+            if labels[0] != labels[1]:
+                raise ValueError(f"the two servers label the same sentences differently by {encoder}")
+            requests[encoder] = text.requests(encoder, texts, labels[0])
 
     def shared_memory(server: Server, http_port: int) -> float:
         return tensors.through_shared_memory(server.address, seconds)
@@ -61,7 +69,7 @@ def main() -> None:
         "ensemble_ratio_minilm": trained,
         "shm_ratio_16mb": shared_memory,
     }
-    rates = _contest(ours, theirs, measured, arguments.rounds, texts[:COMPARED_TEXTS])
+    rates = _contest(ours, theirs, measured, arguments.rounds, compare)
     for name, (mine, other) in rates.items():
         report.add(name, "ratio", [a / b for a, b in zip(mine, other, strict=True)])
     for name, (mine, other) in rates.items():
@@ -71,19 +79,19 @@ def main() -> None:
 
 
 def _contest(
-    ours: Path, theirs: Path, measured: dict[str, Measure], rounds: int, compared: list[str]
+    ours: Path, theirs: Path, measured: dict[str, Measure], rounds: int, compare: Callable[[list[Server]], None]
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """Return each measure's rates, ours and theirs, a round each. A first pass warms up and is not kept."""
+    """Return each measure's rates, ours and theirs, a round each. A first pass warms up and is not kept.
+
+    compare: raises ValueError if the two, which run both, answer differently.
+    """
     rates: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in measured}
     with ExitStack() as running:
         servers = []
         for peer in (npuserve_peer(ours), triton_peer(theirs)):
             server = running.enter_context(peer.launch.running(WORK / "logs"))
             servers.append((server, peer.http_port))
-        for encoder in text.ENCODERS:
-            labels = [asyncio.run(text.ask(server.address, encoder, compared)) for server, _ in servers]
-            if labels[0] != labels[1]:
-                raise ValueError(f"the two servers label the same sentences differently by {encoder}")
+        compare([server for server, _ in servers])
         for server, _ in servers:
             server.pause()
         for turn in range(rounds + 1):

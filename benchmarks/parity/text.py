@@ -1,20 +1,18 @@
-"""Text to label, end to end: the same tokenizer on both, the same ONNX by the same ONNX Runtime, its class.
+"""Text to label, end to end: the same tokenizer file on both, the same ONNX by the same ONNX Runtime, its class.
 
 Twice, with two encoders: a small one, beside which the servers' own work shows, and the example's trained one, whose
 computing is nearly all of a request.
 """
 
-import asyncio
 import shutil
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from itertools import cycle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import tritonclient.grpc.aio as triton
+from tritonclient.grpc import service_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "bert_small"
@@ -30,6 +28,7 @@ MINILM = "sentiment"
 ENCODERS = (TINY, MINILM)
 MAX_BATCH_SIZE = 16
 THREADS = 1
+MAX_TOKENS = 64  # as the example cuts
 SENTENCES = 512
 SEED = 20260101
 
@@ -48,12 +47,13 @@ parameters {{ key: "intra_op_thread_count" value {{ string_value: "{threads}" }}
 
 _TOKENS = """\
 name: "{encoder}_tokens"
-backend: "python"
+backend: "{backend}"
 max_batch_size: {max_batch_size}
 input [ {{ name: "text" data_type: TYPE_STRING dims: [ 1 ] }} ]
 output [ {{ name: "input_ids" data_type: TYPE_INT64 dims: [ -1 ] }} ]
 output [ {{ name: "attention_mask" data_type: TYPE_INT64 dims: [ -1 ] }} ]
-dynamic_batching {{ }}
+parameters {{ key: "max_tokens" value {{ string_value: "{tokens}" }} }}
+{batching}
 """
 _ENSEMBLE = """\
 name: "{encoder}_text"
@@ -83,18 +83,26 @@ def write_repositories(work: Path, ours: Path, theirs: Path) -> None:
     for exported in (_tiny(work), export(MINILM, work)):
         for repository, backend in ((ours, "onnxruntime"), (theirs, "python")):
             _write_encoder(repository, exported, backend)
-            _write_tokens(repository, exported.name, unpack_encoder(work) / "tokenizer.json")
+            _write_tokens(repository, exported.name, unpack_encoder(work) / "tokenizer.json", backend)
             _write_ensemble(repository, exported)
 
 
-def _write_tokens(repository: Path, encoder: str, tokenizer: Path) -> None:
-    """Write the tokenizer: the example's Python model."""
+def _write_tokens(repository: Path, encoder: str, tokenizer: Path, encoder_backend: str) -> None:
+    """Write the tokenizer: within our server; for Triton, which has none, in its python backend."""
     version = repository / f"{encoder}_tokens" / "1"
     version.mkdir(parents=True, exist_ok=True)
+    ours = encoder_backend == "onnxruntime"
     shutil.copyfile(tokenizer, version / "tokenizer.json")
-    shutil.copyfile(EXAMPLE / "server_models" / "tokenizer.py", version / "model.py")
-    shutil.copyfile(EXAMPLE / "tokens.py", version / "tokens.py")
-    config = _TOKENS.format(encoder=encoder, max_batch_size=MAX_BATCH_SIZE)
+    if not ours:
+        shutil.copyfile(EXAMPLE / "server_models" / "tokenizer.py", version / "model.py")
+        shutil.copyfile(EXAMPLE / "tokens.py", version / "tokens.py")
+    config = _TOKENS.format(
+        encoder=encoder,
+        backend="tokenizer" if ours else "python",
+        max_batch_size=MAX_BATCH_SIZE,
+        batching="" if ours else "dynamic_batching { }",
+        tokens=MAX_TOKENS,
+    )
     (version.parent / "config.pbtxt").write_text(config)
 
 
@@ -148,24 +156,18 @@ async def ask(address: str, encoder: str, texts: Sequence[str]) -> list[str]:
         return [await _label(client, encoder, text) for text in texts]
 
 
-async def closed_loop(address: str, encoder: str, texts: Sequence[str], in_flight: int, seconds: float) -> float:
-    """Keep so many requests in flight and return the answers per second."""
-    stream: Iterator[str] = cycle(texts)
-    answered = 0
-    started = time.perf_counter()
+def requests(encoder: str, texts: Sequence[str], labels: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """Return the messages that ask for the labels, and what is in the answer to each."""
+    return [(_message(encoder, text), b":" + label.encode()) for text, label in zip(texts, labels, strict=True)]
 
-    async with triton.InferenceServerClient(address) as client:
 
-        async def one_after_another() -> None:
-            nonlocal answered
-            while time.perf_counter() - started < seconds:
-                await _label(client, encoder, next(stream))
-                answered += 1
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(in_flight):
-                tasks.create_task(one_after_another())
-    return answered / (time.perf_counter() - started)
+def _message(encoder: str, text: str) -> bytes:
+    message = service_pb2.ModelInferRequest(model_name=f"{encoder}_text")
+    message.inputs.add(name="text", datatype="BYTES", shape=[1, 1])
+    message.outputs.add(name="logits").parameters["classification"].int64_param = 1
+    content = text.encode()
+    message.raw_input_contents.append(len(content).to_bytes(4, "little") + content)
+    return bytes(message.SerializeToString())
 
 
 async def _label(client: triton.InferenceServerClient, encoder: str, text: str) -> str:
