@@ -28,6 +28,15 @@ batching::BucketTable buckets_of(const ModelOptions& options, const core::Signat
   return options.scheduling.buckets ? batching::BucketTable(signature, costs_ns) : batching::BucketTable();
 }
 
+// Of each bucket's requests, the most rows that any gear holds together.
+std::vector<int64_t> capacities_of(const batching::BucketTable& table) {
+  std::vector<int64_t> capacities(table.buckets().size());
+  for (const batching::Bucket& bucket : table.buckets()) {
+    for (const size_t held : bucket.holds) capacities[held] = std::max(capacities[held], bucket.gears.back().rows);
+  }
+  return capacities;
+}
+
 }  // namespace
 
 Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> executors)
@@ -37,6 +46,7 @@ Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> execut
       gears_(layout_.signature(), layout_.batched()),
       costs_ns_(executors.front()->costs_ns()),
       buckets_(buckets_of(options_, layout_.signature(), costs_ns_)),
+      capacities_(capacities_of(buckets_)),
       statistics_(executors.size(), options_.record_statistics, layout_.signature().gears.size(), layout_.longest()),
       scheduler_(options_.scheduling, buckets_, devices_of(options_, executors.size()),
                  executors.front()->slot_count()) {
@@ -114,8 +124,9 @@ std::optional<batching::Arrival> Model::admit(core::Request& request) const {
   std::string fault = fault_of(request);
   if (fault.empty()) {
     layout_.cut_padding(request);
-    const int64_t capacity_rows = gears_.most_rows(request.inputs);
     const bool by_buckets = options_.scheduling.buckets;
+    const std::optional<size_t> bucket = by_buckets ? buckets_.bucket_of(request.inputs) : std::nullopt;
+    const int64_t capacity_rows = by_buckets ? (bucket ? capacities_[*bucket] : 0) : gears_.most_rows(request.inputs);
     if (capacity_rows >= request.rows) {
       const int64_t timeout_us = std::min(request.timeout_us.value_or(0), kLongestTimeoutUs);
       return batching::Arrival{
@@ -123,7 +134,7 @@ std::optional<batching::Arrival> Model::admit(core::Request& request) const {
           .arrival_ns = request.arrival_ns,
           .capacity_rows = capacity_rows,
           .row_shape = by_buckets ? std::vector<int64_t>() : layout_.variable_sizes(request.inputs),
-          .bucket = by_buckets ? buckets_.bucket_of(request.inputs).value_or(0) : 0,
+          .bucket = bucket.value_or(0),
           .priority = options_.has_levels ? static_cast<int64_t>(request.priority) : 0,
           .timeout_ns = timeout_us > 0 ? timeout_us * 1000 : 0};
     }

@@ -68,6 +68,7 @@ class Model final : public core::Sink {
   const batching::GearTable gears_;
   const std::vector<int64_t> costs_ns_;
   const batching::BucketTable buckets_;
+  const std::vector<int64_t> capacities_;  // by bucket, rows
   Statistics statistics_;
   Scheduler scheduler_;
   AnswerOrder order_;
