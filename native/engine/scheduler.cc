@@ -33,9 +33,9 @@ core::Status status_of(const Refusal& refusal, const std::string& model) {
   }
 }
 
-Scheduler::Scheduler(const batching::SchedulerOptions& options, batching::BucketTable buckets, std::vector<int> devices,
-                     size_t slots_per_instance)
-    : holds_latency_(options.target_p99_ns > 0), core_(options, std::move(buckets), devices, slots_per_instance) {
+Scheduler::Scheduler(const batching::SchedulerOptions& options, const batching::BucketTable& buckets,
+                     const std::vector<int>& devices, size_t slots_per_instance)
+    : holds_latency_(options.target_p99_ns > 0), core_(options, buckets, devices, slots_per_instance) {
   const core::MutexLock lock(mutex_);
   for (size_t i = 0; i < devices.size(); ++i) {
     InstanceState& instance = instances_.emplace_back();
@@ -360,6 +360,7 @@ core::ConditionVariable* Scheduler::concerned() {
     const auto sleeping = std::ranges::find(instances_, true, &InstanceState::waiting);
     return sleeping == instances_.end() ? nullptr : wake(*sleeping);
   }
+  if (core_.queued() == 0) return nullptr;
   const int64_t now_ns = core::steady_now_ns();
   const std::optional<size_t> next = core_.next_instance(now_ns);
   if (!next || !instances_[*next].waiting) return nullptr;

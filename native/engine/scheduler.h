@@ -50,8 +50,8 @@ core::Status status_of(const Refusal& refusal, const std::string& model);
 class Scheduler {
  public:
   // devices: of each instance. REQUIRES: as SchedulerCore.
-  Scheduler(const batching::SchedulerOptions& options, batching::BucketTable buckets, std::vector<int> devices,
-            size_t slots_per_instance);
+  Scheduler(const batching::SchedulerOptions& options, const batching::BucketTable& buckets,
+            const std::vector<int>& devices, size_t slots_per_instance);
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
