@@ -39,10 +39,11 @@ Sample read_sample(const std::string& path, int64_t max_length) {
     int64_t gap_us = 0;
     in >> length;
     const bool has_length = !in.fail() && length > 0;
+    const bool has_gap = has_length && !(in >> std::ws).eof();
     in >> gap_us;
-    const bool has_gap = !in.fail() && gap_us >= 0;
+    const bool is_read = !has_gap || (!in.fail() && gap_us >= 0);
     const bool complete = sample.lengths.empty() || has_gap == !sample.gaps_ns.empty();
-    if (!has_length || !complete) {
+    if (!has_length || !is_read || !complete) {
       throw std::runtime_error("line " + std::to_string(sample.lengths.size() + 1) + " of '" + path +
                                "' is not LENGTH, or LENGTH MICROSECONDS on every line: '" + line + "'");
     }
