@@ -63,13 +63,13 @@ def closed_loop(address: str, requests: Sequence[tuple[bytes, bytes]], in_flight
 
     with socket.create_connection((host, int(port)), ANSWER_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(hello() + SETTINGS_ACK + b"".join(next_request() for _ in range(in_flight)))
+        connection.sendall(hello() + b"".join(next_request() for _ in range(in_flight)))
         started = time.perf_counter()
         received = bytearray()
         while (now := time.perf_counter()) < started + seconds:
             piece = connection.recv(READ_BYTES)
             if not piece:
-                raise ValueError("the server closed the connection")
+                raise ValueError(f"the server closed the connection after {answered} answers")
             received += piece
             sending = []
             for kind, flags, stream_id, payload in take_frames(received):
@@ -81,6 +81,8 @@ def closed_loop(address: str, requests: Sequence[tuple[bytes, bytes]], in_flight
                         raise ValueError(f"a call without an answer: {payload!r}")
                     answered += 1
                     sending.append(next_request())
+                elif kind == SETTINGS and not flags & ACK:
+                    sending.append(SETTINGS_ACK)
                 elif kind == PING and not flags & ACK:
                     sending.append(PingFrame(0, payload, flags=["ACK"]).serialize())
                 elif kind in (GOAWAY, RESET):
