@@ -22,7 +22,8 @@ struct SessionOptions {
   int inter_op_threads = 0;
   bool memory_arena = true;
   bool memory_pattern = true;
-  std::vector<std::pair<std::string, std::string>> entries{};  // by their own names, as "session.intra_op.allow_spinning"
+  std::vector<std::pair<std::string, std::string>>
+      entries{};  // by their own names, as "session.intra_op.allow_spinning"
 };
 
 // Any thread; runs may be side by side.
