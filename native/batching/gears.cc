@@ -22,7 +22,11 @@ GearTable::GearTable(core::Signature signature, bool batched)
   std::iota(cheapest_first_.begin(), cheapest_first_.end(), size_t{0});
   // Of equal cost, the first in the signature.
   std::ranges::sort(cheapest_first_, {}, [this](size_t i) { return std::pair(cost_of(signature_.gears[i]), i); });
+  most_rows_first_ = cheapest_first_;
+  std::ranges::stable_sort(most_rows_first_, std::greater<>(), [this](size_t i) { return rows_of(i); });
 }
+
+int64_t GearTable::rows_of(size_t gear) const { return batched_ ? signature_.gears[gear].input_shapes[0][0] : 1; }
 
 bool GearTable::holds(size_t gear, int64_t rows, size_t input, const core::Shape& shape) const {
   const core::Shape& room = signature_.gears[gear].input_shapes[input];
@@ -45,12 +49,8 @@ std::optional<size_t> GearTable::choose(int64_t rows, std::span<const core::Tens
 }
 
 int64_t GearTable::most_rows(std::span<const core::TensorView> inputs) const {
-  int64_t most = 0;
-  for (size_t gear = 0; gear < signature_.gears.size(); ++gear) {
-    if (!holds_all(gear, 1, inputs)) continue;
-    most = std::max(most, batched_ ? signature_.gears[gear].input_shapes[0][0] : 1);
-  }
-  return most;
+  const auto gear = std::ranges::find_if(most_rows_first_, [&](size_t i) { return holds_all(i, 1, inputs); });
+  return gear == most_rows_first_.end() ? 0 : rows_of(*gear);
 }
 
 std::string GearTable::refusal(int64_t rows, std::span<const core::TensorView> inputs) const {

@@ -31,12 +31,14 @@ class GearTable {
   std::string refusal(int64_t rows, std::span<const core::TensorView> inputs) const;
 
  private:
+  int64_t rows_of(size_t gear) const;
   bool holds(size_t gear, int64_t rows, size_t input, const core::Shape& shape) const;
   bool holds_all(size_t gear, int64_t rows, std::span<const core::TensorView> inputs) const;
 
   core::Signature signature_;
   bool batched_;
   std::vector<size_t> cheapest_first_;
+  std::vector<size_t> most_rows_first_;
 };
 
 }  // namespace npuserve::batching
