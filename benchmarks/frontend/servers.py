@@ -76,7 +76,7 @@ def litserve_server() -> "Launch":
     """Serve with LitServe: the same payload, its way."""
     port = free_port()
     command: list[str | Path] = [litserve(), Path(__file__).with_name("litserve_echo.py"), str(port)]
-    return Launch("litserve", port, command, {**os.environ}, _answers_health)
+    return Launch("litserve", port, command, {**os.environ}, answers_health)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _answers_health(port: int) -> bool:
+def answers_health(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
             return bool(answer.status == 200)

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from benchmarks.report import Report
 from npuserve import _engine
+
+from benchmarks.report import Report
 
 DEVICES = (1, 2, 4, 8)
 EXECUTION_US = 5_000

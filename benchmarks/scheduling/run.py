@@ -1,0 +1,139 @@
+"""What do buckets gain on real sentences, beside one gear of the longest, the real Triton, and LitServe?
+
+Every server runs the same model by the same engine with the same threads (arms.py). They run at once, but all are
+stopped but the one that is measured; within a round they are measured one after the other, so a ratio is of neighbours
+in time. The clients share the processors with the servers.
+
+Closed loop: 64 clients that each wait for their answer. Open loop: arrivals of a Poisson process at 80 % of what the
+arm itself reached in the closed loop, so every arm has the same load for its strength.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.frontend.servers import Server
+from benchmarks.report import RESULTS, Report
+from benchmarks.scheduling import devices, simulate
+from benchmarks.scheduling.arms import Arm, arms
+from benchmarks.scheduling.clients import asking
+from benchmarks.scheduling.load import Found, closed_loop, open_loop
+from benchmarks.scheduling.plot import draw
+from benchmarks.scheduling.sentences import EXAMPLE, token_ids
+
+sys.path.insert(0, str(EXAMPLE))
+
+from export import export  # the example's modules import each other by these names
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "build" / "bench" / "scheduling"
+CLIENTS = 64
+SHARE_OF_CAPACITY = 0.8
+WARM_UP_SECONDS = 1.0
+COMPARED = 48
+# Logits of a sentence that ran in another batch: sums in another order.
+TOLERANCE = 1e-3
+
+Rounds = dict[str, list[Found]]
+
+
+def main() -> None:
+    """Measure all and publish."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured")
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of each measurement")
+    arguments = parser.parse_args()
+    work = ROOT / "build" / "demo"
+    sentences = token_ids(work)
+    contest = arms(export("sentiment", work).path, WORK)
+    closed, opened = _measure(contest, sentences, arguments.rounds, arguments.seconds)
+    report = Report("scheduling")
+    _compare(report, contest, closed, opened)
+    devices.measure(report)
+    simulate.measure(report)
+    draw(report, contest, closed, opened, RESULTS / "scheduling.png")
+    report.publish()
+
+
+def _measure(contest: Sequence[Arm], sentences: list[list[int]], rounds: int, seconds: float) -> tuple[Rounds, Rounds]:
+    """Return what each arm reached in each round. A first pass warms up and is not kept."""
+    closed: Rounds = {arm.name: [] for arm in contest}
+    opened: Rounds = {arm.name: [] for arm in contest}
+    with ExitStack() as running:
+        servers = {arm.name: running.enter_context(arm.launch.running(WORK / "logs")) for arm in contest}
+        _check_answers(contest, sentences[:COMPARED])
+        for server in servers.values():
+            server.pause()
+        for turn in range(rounds + 1):
+            order = list(contest) if turn % 2 == 0 else list(reversed(contest))
+            for arm in order:
+                found = _loads(servers[arm.name], arm, sentences, seconds if turn else WARM_UP_SECONDS)
+                if turn:
+                    closed[arm.name].append(found[0])
+                    opened[arm.name].append(found[1])
+    return closed, opened
+
+
+def _loads(server: Server, arm: Arm, sentences: list[list[int]], seconds: float) -> tuple[Found, Found]:
+    async def both() -> tuple[Found, Found]:
+        async with arm.connect() as classifier:
+            ask = asking(classifier, sentences)
+            closed = await closed_loop(ask, CLIENTS, seconds, WARM_UP_SECONDS)
+            return closed, await open_loop(ask, closed.rate * SHARE_OF_CAPACITY, seconds)
+
+    server.resume()
+    try:
+        return asyncio.run(both())
+    finally:
+        server.pause()
+
+
+def _check_answers(contest: Sequence[Arm], sentences: list[list[int]]) -> None:
+    """Raise ValueError unless all arms give the same logits, also in batches."""
+
+    async def ask(arm: Arm) -> list[np.ndarray]:
+        async with arm.connect() as classifier:
+            return await asyncio.gather(*(classifier.logits(sentence) for sentence in sentences))
+
+    reference = asyncio.run(ask(contest[0]))
+    for arm in contest[1:]:
+        for number, (one, other) in enumerate(zip(reference, asyncio.run(ask(arm)), strict=True)):
+            if not np.allclose(one, other, atol=TOLERANCE):
+                raise ValueError(f"{arm.name} answers sentence {number} with {other}, {contest[0].name} with {one}")
+
+
+def _compare(report: Report, contest: Sequence[Arm], closed: Rounds, opened: Rounds) -> None:
+    """Add the ratios of ours to the others, by round, then every arm's own figures."""
+    ours, *others = contest
+    padded = [arm.name for arm in others if arm.is_padded]
+    peers = [arm.name for arm in others if arm.is_peer]
+    rates = {name: [found.rate for found in rounds] for name, rounds in closed.items()}
+    best = max(peers, key=lambda name: np.median(rates[name]))
+    report.add("bucket_gain_padded", "ratio", _ratios(rates[ours.name], _best(rates, padded)))
+    report.add("bucket_gain_best_peer", "ratio", _ratios(rates[ours.name], _best(rates, peers)))
+    for kind, rounds in (("closed", closed), ("open", opened)):
+        p99 = {name: [found.p99_ms for found in each] for name, each in rounds.items()}
+        report.add(f"p99_{kind}_to_best_peer", "ratio", _ratios(p99[ours.name], p99[best]))
+    for arm in contest:
+        report.add(f"{arm.name}_rate", "sequences/s", rates[arm.name])
+        for kind, rounds in (("closed", closed), ("open", opened)):
+            report.add(f"{arm.name}_{kind}_p50", "ms", [found.p50_ms for found in rounds[arm.name]])
+            report.add(f"{arm.name}_{kind}_p99", "ms", [found.p99_ms for found in rounds[arm.name]])
+
+
+def _best(rates: dict[str, list[float]], names: Sequence[str]) -> list[float]:
+    """Return the best rate of these arms in each round."""
+    return [max(each) for each in zip(*(rates[name] for name in names), strict=True)]
+
+
+def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    return [one / other for one, other in zip(ours, theirs, strict=True)]
+
+
+if __name__ == "__main__":
+    main()
