@@ -6,6 +6,7 @@ At a thousand requests a second Triton's own client takes a third of a processor
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count, cycle
 
 from hyperframe.frame import PingFrame
@@ -27,6 +28,7 @@ HEADERS, RESET, SETTINGS, PING = 0x1, 0x3, 0x4, 0x6
 ACK = 0x1
 READ_BYTES = 1 << 20
 ANSWER_SECONDS = 60
+CONNECTIONS = 4
 
 
 class _Request:
@@ -45,11 +47,23 @@ class _Request:
         return b"".join((headers[:5], number, headers[9:], data[:5], number, data[9:]))
 
 
+class _ClosedError(ValueError):
+    """The server closed the connection before it answered anything."""
+
+
 def closed_loop(address: str, requests: Sequence[tuple[bytes, bytes]], in_flight: int, seconds: float) -> float:
     """Keep so many requests in flight and return the answers per second.
 
     requests: messages, asked in turn, and what is in the answer to each. Raises ValueError for any other answer.
     """
+    for _ in range(CONNECTIONS - 1):
+        # gRPC's servers now and then close the first connection after they were stopped for a while.
+        with suppress(_ClosedError):
+            return _closed_loop(address, requests, in_flight, seconds)
+    return _closed_loop(address, requests, in_flight, seconds)
+
+
+def _closed_loop(address: str, requests: Sequence[tuple[bytes, bytes]], in_flight: int, seconds: float) -> float:
     stream = cycle([_Request(message, answer) for message, answer in requests])
     numbers = count(1, 2)
     host, _, port = address.rpartition(":")
@@ -69,7 +83,8 @@ def closed_loop(address: str, requests: Sequence[tuple[bytes, bytes]], in_flight
         while (now := time.perf_counter()) < started + seconds:
             piece = connection.recv(READ_BYTES)
             if not piece:
-                raise ValueError(f"the server closed the connection after {answered} answers")
+                error = ValueError if answered else _ClosedError
+                raise error(f"the server closed the connection after {answered} answers")
             received += piece
             sending = []
             for kind, flags, stream_id, payload in take_frames(received):
