@@ -19,12 +19,13 @@ import numpy as np
 
 from benchmarks.frontend.servers import Server
 from benchmarks.report import RESULTS, Report
-from benchmarks.scheduling import devices, simulate
 from benchmarks.scheduling.arms import Arm, arms
 from benchmarks.scheduling.clients import asking
+from benchmarks.scheduling.devices import measure as measure_devices
 from benchmarks.scheduling.load import Found, closed_loop, open_loop
 from benchmarks.scheduling.plot import draw
 from benchmarks.scheduling.sentences import EXAMPLE, token_ids
+from benchmarks.scheduling.simulate import measure as measure_simulation
 
 sys.path.insert(0, str(EXAMPLE))
 
@@ -54,8 +55,8 @@ def main() -> None:
     closed, opened = _measure(contest, sentences, arguments.rounds, arguments.seconds)
     report = Report("scheduling")
     _compare(report, contest, closed, opened)
-    devices.measure(report)
-    simulate.measure(report)
+    measure_devices(report)
+    measure_simulation(report)
     draw(report, contest, closed, opened, RESULTS / "scheduling.png")
     report.publish()
 
