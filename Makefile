@@ -115,4 +115,4 @@ bench-%: setup
 	@$(BIN)/python -m benchmarks.$*.run
 
 clean:
-	rm -rf build server/npuserve/_emulator server/npuserve/_engine*.so server/npuserve/_wire*.so server/npuserve/_proto/*_pb2.py*
+	rm -rf build server/npuserve/_emulator server/npuserve/_engine*.so server/npuserve/_load*.so server/npuserve/_wire*.so server/npuserve/_proto/*_pb2.py*

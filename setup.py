@@ -39,6 +39,6 @@ class CMakeBuild(build_ext):
 
 
 setup(
-    ext_modules=[Extension("npuserve._engine", sources=[]), Extension("npuserve._wire", sources=[])],
+    ext_modules=[Extension(f"npuserve.{name}", sources=[]) for name in ("_engine", "_load", "_wire")],
     cmdclass={"build_ext": CMakeBuild},
 )

@@ -10,6 +10,10 @@ pybind11_add_module(_engine MODULE ${binding_sources})
 target_link_libraries(_engine PRIVATE npuserve_engine)
 set_target_properties(_engine PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${NPUSERVE_PACKAGE_DIR})
 
+pybind11_add_module(_load MODULE ${CMAKE_CURRENT_SOURCE_DIR}/load/bindings/module.cc)
+target_link_libraries(_load PRIVATE npuserve_load)
+set_target_properties(_load PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${NPUSERVE_PACKAGE_DIR})
+
 # Cython's C++ is not ours to warn about.
 set(wire_source ${CMAKE_BINARY_DIR}/_wire.cc)
 file(GLOB wire_cython CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/wire/*.pyx ${CMAKE_CURRENT_SOURCE_DIR}/wire/*.pxd

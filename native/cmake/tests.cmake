@@ -32,6 +32,7 @@ add_partial_acl(acl_without_load aclmdlLoadFromFile NPUSERVE_STUB_WITHOUT_LOAD)
 add_room_tests(engine npuserve_engine)
 # The engine is there to submit to: the two rooms themselves meet at core's types alone.
 add_room_tests(wire npuserve_wire npuserve_engine)
+add_room_tests(load npuserve_load)
 if(NPUSERVE_EMULATOR)
   add_room_tests(emulator ascendcl emulator_model)
 endif()
@@ -41,6 +42,10 @@ foreach(program overhead counting)
   add_executable(engine_${program} ${REPOSITORY_DIR}/benchmarks/engine/${program}.cc)
   target_link_libraries(engine_${program} PRIVATE npuserve_engine)
 endforeach()
+
+# The server of benchmarks/loadgen that does nothing but answer.
+add_executable(loadgen_sink ${REPOSITORY_DIR}/benchmarks/loadgen/sink.cc)
+target_link_libraries(loadgen_sink PRIVATE npuserve_flags)
 
 # The native half of tests/unit/test_infer_codec.py.
 add_executable(infer_answers ${REPOSITORY_DIR}/tests/native/wire/answers/infer_answers.cc)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("NPUSERVE_NATIVE_BUILD", ROOT / "build" / "editable"))
 # A sanitizer's tree holds an emulator of its own.
 BUILT_LIBRARY = BUILD / "package" / "_emulator" / LIBRARY.name
-ROOMS = ("core", "batching", "simulation", "acl", "ort", "engine", "wire", "emulator")
+ROOMS = ("core", "batching", "simulation", "acl", "ort", "engine", "wire", "load", "emulator")
 
 
 @pytest.fixture(scope="session")

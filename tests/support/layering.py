@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GROUND = frozenset({"core", "_proto", "config", "observability"})
-EXTENSIONS = frozenset({"_wire", "_engine"})
+EXTENSIONS = frozenset({"_wire", "_engine", "_load"})
 
 # What each Python room may import besides itself. The empty room is the package's shop window; cli composes all rooms.
 PYTHON_ROOMS: Mapping[str, frozenset[str]] = {
     "transport": GROUND | {"service", "_wire"},
-    "migrate": GROUND,
+    "migrate": GROUND | {"_load"},
     "service": GROUND | {"repository"},
     "repository": GROUND | {"execution"},
     "execution": GROUND | {"_engine"},
@@ -32,6 +32,8 @@ NATIVE_ROOMS: Mapping[str, frozenset[str]] = {
     "ort": frozenset({"core"}),
     "engine": frozenset({"batching", "acl", "ort", "core"}),
     "engine/bindings": frozenset({"engine", "batching", "acl", "ort", "core"}),
+    "load": frozenset({"core"}),
+    "load/bindings": frozenset({"load", "core"}),
     "emulator": frozenset(),
 }
 
@@ -40,12 +42,12 @@ C_ABI = frozenset({"acl/abi.h", "acl/constants.h", "acl/error_codes.def", "acl/f
 ACL_PRIVATE = C_ABI | {"acl/functions.h", "acl/call.h"}
 ORT_PRIVATE = frozenset({"ort/abi.h", "ort/functions.def", "ort/functions.h", "ort/call.h"})
 
-# Third-party headers, by the first part of their path, and the one room that may include them.
-THIRD_PARTY_ROOMS: Mapping[str, str] = {
-    "Python.h": "engine/bindings",
-    "pybind11": "engine/bindings",
-    "nghttp2": "wire",
-    "openvino": "emulator",
+# Third-party headers, by the first part of their path, and the rooms that may include them.
+THIRD_PARTY_ROOMS: Mapping[str, frozenset[str]] = {
+    "Python.h": frozenset({"engine/bindings", "load/bindings"}),
+    "pybind11": frozenset({"engine/bindings", "load/bindings"}),
+    "nghttp2": frozenset({"wire", "load"}),
+    "openvino": frozenset({"emulator"}),
 }
 SYSTEM_FOLDERS = frozenset({"sys", "linux", "netinet", "arpa"})
 
@@ -150,10 +152,10 @@ def _native_allowed(file: Path, bracket: str, included: str) -> bool:
 def _third_party_allowed(room: str, included: str) -> bool:
     first, _, rest = included.partition("/")
     if first in THIRD_PARTY_ROOMS:
-        return THIRD_PARTY_ROOMS[first] == room
+        return room in THIRD_PARTY_ROOMS[first]
     # The standard library's headers have no folder.
     return not rest or first in SYSTEM_FOLDERS
 
 
 def _native_room(file: Path) -> str:
-    return "engine/bindings" if file.parts[:2] == ("engine", "bindings") else file.parts[0]
+    return "/".join(file.parts[:2]) if file.parts[1:2] == ("bindings",) else file.parts[0]
