@@ -102,6 +102,7 @@ Refusal Scheduler::queue(core::Request& request, batching::Arrival arrival, int6
   places_[admission.ticket] = place;
   records_[place] = {
       .request = std::move(request), .ticket = admission.ticket, .is_queued = true, .is_given_up = false};
+  if (turns_ && !std::exchange(backlogged_, true)) turns_->set_backlogged(true);
   return {};
 }
 
@@ -241,7 +242,7 @@ Batch Scheduler::take(size_t instance, int64_t now_ns) {
     batch.places.push_back(place);
   }
   taken_ += batch.requests.size();
-  if (turns_) turns_->took(instance, cost_ns_(batch), core_.queued() > 0);
+  if (turns_) turns_->took(instance, cost_ns_(batch));
   return batch;
 }
 
@@ -250,7 +251,7 @@ void Scheduler::execution_ended(size_t instance, Batch& batch) {
   {
     const core::MutexLock lock(mutex_);
     core_.ended(instance, core::steady_now_ns());
-    if (turns_) turns_->give_back(instance, core_.queued() > 0);
+    if (turns_) turns_->give_back(instance);
     for (size_t i = 0; i < batch.places.size(); ++i) {
       if (records_[batch.places[i]].is_given_up) {
         batch.given_up.resize(batch.places.size());
@@ -311,7 +312,12 @@ bool Scheduler::may_take(size_t instance) {
   return false;
 }
 
-bool Scheduler::withdraw(size_t instance) { return turns_ && !instances_[instance].held && turns_->withdraw(instance); }
+// Not for want of a slot: it will ask when it has one, and its turn is kept.
+bool Scheduler::withdraw(size_t instance) {
+  if (!turns_ || instances_[instance].held) return false;
+  if (core_.queued() > 0 && !core_.has_free_slot(instance)) return false;
+  return turns_->withdraw(instance);
+}
 
 void Scheduler::hold(size_t instance, bool held) {
   instances_[instance].held = held;
@@ -322,6 +328,10 @@ void Scheduler::hold(size_t instance, bool held) {
 bool Scheduler::release_held() {
   bool found = false;
   if (!turns_ || core_.queued() > 0) return found;
+  if (std::exchange(backlogged_, false)) {
+    turns_->set_backlogged(false);
+    found = true;
+  }
   for (size_t i = 0; i < instances_.size(); ++i) {
     if (!instances_[i].held) continue;
     hold(i, false);

@@ -143,6 +143,7 @@ class Scheduler {
   TokenTable tokens_ GUARDED_BY(mutex_);                           // where their records are
   std::deque<InstanceState> instances_ GUARDED_BY(mutex_);         // a deque, as condition variables do not move
   size_t taken_ GUARDED_BY(mutex_) = 0;                            // requests out of the queue and not answered
+  bool backlogged_ GUARDED_BY(mutex_) = false;                     // what the turns were told
   uint64_t batches_ GUARDED_BY(mutex_) = 0;                        // taken so far
   std::vector<core::Request> expired_ GUARDED_BY(mutex_);          // to be answered by the expirer
   core::ConditionVariable expirer_;                                // next_expired() waits for it

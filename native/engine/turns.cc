@@ -48,15 +48,19 @@ bool ModelTurns::try_take(size_t instance) {
   return turns_->turns_.take(seats_[instance]);
 }
 
-void ModelTurns::took(size_t instance, int64_t cost_ns, bool backlogged) {
+void ModelTurns::took(size_t instance, int64_t cost_ns) {
   const int64_t now_ns = core::steady_now_ns();
   const core::MutexLock lock(turns_->mutex_);
   started_ns_[instance] = now_ns;
   turns_->turns_.charge(seats_[instance], cost_ns > 0 ? cost_ns : mean_cost_ns_);
+}
+
+void ModelTurns::set_backlogged(bool backlogged) {
+  const core::MutexLock lock(turns_->mutex_);
   turns_->turns_.set_backlogged(model_, backlogged);
 }
 
-void ModelTurns::give_back(size_t instance, bool backlogged) {
+void ModelTurns::give_back(size_t instance) {
   const int64_t now_ns = core::steady_now_ns();
   const core::MutexLock lock(turns_->mutex_);
   // Of two executions in a row the second began when the first ended.
@@ -64,7 +68,6 @@ void ModelTurns::give_back(size_t instance, bool backlogged) {
   started_ns_[instance] = now_ns;
   mean_cost_ns_ += mean_cost_ns_ == 0 ? cost_ns : (cost_ns - mean_cost_ns_) / kMeanOf;
   turns_->turns_.give_back(seats_[instance]);
-  turns_->turns_.set_backlogged(model_, backlogged);
 }
 
 bool ModelTurns::withdraw(size_t instance) {

@@ -62,12 +62,14 @@ class ModelTurns {
   // Whether the instance may take a batch now; if so it executes from here on. Else it is called when it may.
   bool try_take(size_t instance);
 
-  // Right after try_take() and once it is known: what the batch is predicted to cost, 0 if that is not known; and
-  // whether requests are left in the queue.
-  void took(size_t instance, int64_t cost_ns, bool backlogged);
+  // Right after try_take() and once it is known: what the batch is predicted to cost, 0 if that is not known.
+  void took(size_t instance, int64_t cost_ns);
+
+  // Whether requests wait in the queue.
+  void set_backlogged(bool backlogged);
 
   // An execution of the instance has ended.
-  void give_back(size_t instance, bool backlogged);
+  void give_back(size_t instance);
 
   // The instance has no batch to take. Whether that is news, and others may have to be called.
   bool withdraw(size_t instance);

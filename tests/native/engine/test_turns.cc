@@ -94,11 +94,11 @@ TEST_CASE("models with requests waiting get the device by what their executions 
   int dears = 0;
   for (const testing::Launched& batch : device.launched()) {
     ++(batch.input.size() == 4 ? cheaps : dears);
-    if (cheaps == kRequests) break;
-    // Two executions of the one that leads; and each may have taken one that it has not launched.
-    REQUIRE(std::abs(cheaps - kRatio * dears) <= 3 * kRatio + 3);
+    if (cheaps >= kRequests - kRatio) break;  // soon it has none left in its queue
+    // Two executions of the one that leads; each may have taken one that it has not launched; and one came first.
+    REQUIRE(std::abs(cheaps - kRatio * dears) <= 4 * kRatio);
   }
-  CHECK(dears >= kRequests / kRatio - 3);
+  CHECK(dears >= kRequests / kRatio - 5);
 }
 
 TEST_CASE("executions that need the same resource run one at a time, of whatever model and device") {
