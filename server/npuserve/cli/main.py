@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from npuserve import __version__
-from npuserve.cli import atc, plan, serve
+from npuserve.cli import atc, bench, plan, serve
+from npuserve.cli.bench_flags import add_bench_arguments
 from npuserve.cli.compatibility import RENAMED, renamed
 from npuserve.cli.parser import Parser, unrecognized
 from npuserve.cli.plan_flags import add_plan_arguments
@@ -39,6 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Proposes the lengths and batch sizes that atc should compile, with what each choice wastes.",
         )
     )
+    add_bench_arguments(
+        commands.add_parser(
+            "bench",
+            help="load a server and say what its clients then wait",
+            usage="npuserve bench -m MODEL [-u HOST:PORT] [--concurrency N | --request-rate R] [FLAG ...]",
+            description="Loads a server that speaks Triton's protocol, with data of true lengths, and measures it.",
+        )
+    )
     commands.add_parser("version", help="print the version")
     parsed, unknown = parser.parse_known_args(given)
     if unknown:
@@ -48,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "version":
         print(__version__)
         return 0
+    if parsed.command == "bench":
+        return bench.run(parsed)
     if parsed.command == "plan":
         return plan.run(parsed)
     return serve.run(parsed, os.environ)

@@ -20,14 +20,15 @@ def read_texts(lines: Iterable[str], tokenizer: Path, longest: int | None = None
 
     tokenizer: a `tokenizer.json`; it cuts long texts as it says itself, and at `longest`. Raises PlanError.
     """
-    return counted(_lengths(lines, _encoder(tokenizer, longest)))
+    return counted(_lengths(lines, read_tokenizer(tokenizer, longest)))
 
 
-def _encoder(path: Path, longest: int | None) -> "Tokenizer":
+def read_tokenizer(path: Path, longest: int | None = None) -> "Tokenizer":
+    """Read a `tokenizer.json`, without its padding, cutting at `longest` at most. Raises PlanError."""
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise PlanError("--texts needs the package tokenizers: pip install 'npuserve[plan]'") from error
+        raise PlanError("--texts needs the package tokenizers: pip install 'npuserve[tokenizer]'") from error
     try:
         encoder = Tokenizer.from_file(str(path))
     except Exception as error:  # the package raises nothing narrower
