@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from npuserve import __version__
-from npuserve.cli import atc, bench, plan, serve
+from npuserve.cli import atc, bench, migrate, plan, serve
 from npuserve.cli.bench_flags import add_bench_arguments
 from npuserve.cli.compatibility import RENAMED, renamed
 from npuserve.cli.parser import Parser, unrecognized
@@ -18,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["atc"]:
         # The compiler's flags are the vendor's and its own to check.
         return atc.run(given[1:], os.environ)
+    if given[:1] == ["migrate"]:
+        # Its exit codes are its own.
+        return migrate.run(given[1:])
     given, old = renamed(given)
     for flag in old:
         print(f"npuserve: warning: {flag} is an old flag, today it is {RENAMED[flag].rstrip('=')}", file=sys.stderr)
@@ -48,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Loads a server that speaks Triton's protocol, with data of true lengths, and measures it.",
         )
     )
+    commands.add_parser("migrate", help="take a model from a checkpoint to an approved service, with a report")
     commands.add_parser("version", help="print the version")
     parsed, unknown = parser.parse_known_args(given)
     if unknown:

@@ -1,4 +1,4 @@
-"""The one exception of the room."""
+"""What the room raises."""
 
 
 class PlanError(Exception):
@@ -11,3 +11,7 @@ class MigrationError(Exception):
     def __init__(self, message: str, *advice: str) -> None:
         super().__init__(message)
         self.advice = advice
+
+
+class SetupError(MigrationError):
+    """This machine lacks something: a package, a tool, room on the disk, a permission."""

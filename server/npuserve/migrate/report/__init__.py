@@ -1,0 +1,1 @@
+"""What a migration found, as one page: HTML that needs nothing else, and Markdown."""

@@ -1,0 +1,43 @@
+"""The report's language: texts are named by their English, as are the columns of figures."""
+
+from collections.abc import Mapping
+
+from npuserve.migrate.report.chinese import CHINESE
+from npuserve.migrate.report.numbers import unit_of
+
+_COLUMNS: Mapping[str, str] = {
+    "qps": "QPS",
+    "p50": "P50",
+    "p90": "P90",
+    "p95": "P95",
+    "p99": "P99",
+    "max abs": "max. abs. error",
+    "mean abs": "mean abs. error",
+    "rel": "relative error",
+    "op": "operator",
+    "om": "OM",
+    "onnx": "ONNX",
+    "host": "host memory",
+    "device": "device memory",
+    "ulp histogram": "ULP histogram",
+    "argmax agreement": "same answer",
+}
+
+
+class Words:
+    """Texts in one language."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._texts = CHINESE if language == "zh" else {}
+
+    def __call__(self, text: str, **values: object) -> str:
+        """Return a text in the language, or as it is if there is none; values go where their names stand."""
+        found = self._texts.get(text, text)
+        return found.format(**values) if values else found
+
+    def column(self, name: str) -> str:
+        """Return the heading of a figure, with its unit."""
+        words, unit = unit_of(name)
+        heading = self(_COLUMNS.get(words, words))
+        return f"{heading} ({self(unit)})" if unit else heading
