@@ -87,6 +87,7 @@ TEST_CASE("models with requests waiting get the device by what their executions 
     of_cheap.send(1, 4);
     of_dear.send(1, 16);
   }
+  device.await_launches(4);  // two of each, a slot: now both have more than they may run
   device.run_all();
   CHECK(of_cheap.all_answered_once());
   CHECK(of_dear.all_answered_once());
