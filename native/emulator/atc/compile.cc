@@ -122,6 +122,7 @@ Metadata compile(const Options& options) {
   folding.run_passes(graph.model);
   PrecisionRules rules = options.precision;
   rules.keep_tensors = graph.kept_tensors;
+  rules.faults = graph.faulty_tensors;
   PrecisionResult precision = apply_precision(*graph.model, rules);
   set_port_types(graph, options);
   const Metadata metadata = describe(graph, options, std::move(precision));

@@ -63,6 +63,17 @@ std::set<std::string> kept_tensors(const Options& options, const OnnxOutline& ou
   return tensors;
 }
 
+// A node that the model does not have is no mistake: the setting is for all compilations of a run.
+std::map<std::string, PrecisionFault> faulty_tensors(const Options& options, const OnnxOutline& outline) {
+  std::map<std::string, PrecisionFault> tensors;
+  for (const OnnxNode& node : outline.nodes) {
+    const auto fault = options.precision_faults.find(node.name);
+    if (fault == options.precision_faults.end()) continue;
+    for (const std::string& tensor : node.outputs) tensors[tensor] = fault->second;
+  }
+  return tensors;
+}
+
 void choose_outputs(Graph& graph, const Options& options, const OnnxOutline& outline) {
   if (options.out_nodes.empty()) {
     graph.output_tensors = outline.outputs;
@@ -167,6 +178,7 @@ Graph read_graph(const Options& options) {
     graph.output_names.push_back(outline.producer(tensor) + ":" + tensor);
   }
   graph.kept_tensors = kept_tensors(options, outline);
+  graph.faulty_tensors = faulty_tensors(options, outline);
   set_shapes(graph, options);
   return graph;
 }

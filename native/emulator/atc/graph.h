@@ -1,6 +1,7 @@
 // The ONNX graph as the compiler changes it: chosen outputs, shapes, port types.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <openvino/core/model.hpp>
 #include <set>
@@ -15,9 +16,10 @@ namespace emulator::atc {
 struct Graph {
   std::shared_ptr<ov::Model> model;
   std::vector<std::string> input_names;
-  std::vector<std::string> output_tensors;  // ONNX names
-  std::vector<std::string> output_names;    // node:index:tensor
-  std::set<std::string> kept_tensors;       // what the nodes of --keep_dtype compute
+  std::vector<std::string> output_tensors;               // ONNX names
+  std::vector<std::string> output_names;                 // node:index:tensor
+  std::set<std::string> kept_tensors;                    // what the nodes of --keep_dtype compute
+  std::map<std::string, PrecisionFault> faulty_tensors;  // what nodes with a fault compute
 };
 
 // Reads the ONNX file, takes --out_nodes as outputs, and gives the inputs the shapes of --input_shape (-1 kept).

@@ -4,6 +4,7 @@
 #include <regex>
 
 #include "emulator/atc/failure.h"
+#include "emulator/atc/precision_faults.h"
 #include "emulator/atc/precision_options.h"
 #include "emulator/atc/text.h"
 
@@ -107,6 +108,7 @@ Options parse_options(const Flags& flags) {
     options.keep_names = std::move(kept.names);
     options.precision.keep_types = std::move(kept.types);
   }
+  options.precision_faults = read_precision_faults();
   for (const std::string& node : split(flags.get("out_nodes"), ';')) {
     if (!node.empty()) options.out_nodes.push_back(parse_node_output(node));
   }

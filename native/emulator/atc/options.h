@@ -28,9 +28,10 @@ struct Options {
   Shapes shapes;
   PrecisionRules precision;
   std::string precision_name;
-  std::vector<std::string> keep_names;         // --keep_dtype: ONNX nodes
-  std::optional<Element> output_type;          // for all outputs
-  std::map<NodeOutput, Element> output_types;  // for some
+  std::vector<std::string> keep_names;                     // --keep_dtype: ONNX nodes
+  std::map<std::string, PrecisionFault> precision_faults;  // by ONNX node; see precision_faults.h
+  std::optional<Element> output_type;                      // for all outputs
+  std::map<NodeOutput, Element> output_types;              // for some
   std::vector<NodeOutput> out_nodes;
   std::vector<std::string> fp16_inputs;
   bool display_info = false;

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <openvino/op/abs.hpp>
+#include <openvino/op/add.hpp>
 #include <openvino/op/constant.hpp>
+#include <openvino/op/multiply.hpp>
 #include <openvino/op/parameter.hpp>
 #include <openvino/op/result.hpp>
 #include <utility>
@@ -73,6 +76,7 @@ class Rounding {
       const Treatment treatment = decide(*node);
       if (treatment.inputs) round_inputs(*node, *treatment.inputs);
       if (treatment.output) round_outputs(*node, *treatment.output, treatment.moves_values);
+      if (!rules_.faults.empty()) plant_faults(*node, treatment);
       result.operators.push_back(describe(*node, treatment));
     }
     model.validate_nodes_and_infer_types();
@@ -166,6 +170,30 @@ class Rounding {
       const Value rounded = rounded_value(output, type);
       for (ov::Input<ov::Node> consumer : consumers) consumer.replace_source_output(rounded);
     }
+  }
+
+  void plant_faults(const ov::Node& node, const Treatment& treatment) {
+    for (const Value& output : const_cast<ov::Node&>(node).outputs()) {
+      if (output.get_element_type() != ov::element::f32) continue;
+      for (const std::string& tensor : output.get_names()) {
+        const auto fault = rules_.faults.find(tensor);
+        if (fault == rules_.faults.end() || (fault->second.narrow_only && !treatment.output)) continue;
+        plant_fault(output, fault->second, treatment.output);
+        break;
+      }
+    }
+  }
+
+  void plant_fault(const Value& output, const PrecisionFault& fault, std::optional<Narrow> type) {
+    const auto rounding = type ? roundings_.find({output, *type}) : roundings_.end();
+    const Value right = rounding == roundings_.end() ? output : rounding->second;
+    const std::set<ov::Input<ov::Node>> consumers = right.get_target_inputs();
+    const auto relative = ov::op::v0::Constant::create(ov::element::f32, ov::Shape{}, {fault.relative});
+    const auto size = std::make_shared<ov::op::v0::Abs>(right);
+    const auto error = std::make_shared<ov::op::v1::Multiply>(size, relative);
+    Value wrong = std::make_shared<ov::op::v1::Add>(right, error)->output(0);
+    if (type) wrong = rounded_value(wrong, *type);
+    for (ov::Input<ov::Node> consumer : consumers) consumer.replace_source_output(wrong);
   }
 
   // One rounding (or one rounded copy of a weight) serves all consumers.

@@ -3,6 +3,7 @@
 // kept in float32, as the device's cube and vector units keep it.
 #pragma once
 
+#include <map>
 #include <openvino/core/model.hpp>
 #include <optional>
 #include <set>
@@ -22,6 +23,13 @@ enum class PrecisionMode {
   mixed           // by the white, black and grey lists
 };
 
+// An operator that computes wrong, for tests of what looks for such: x becomes x + relative * |x|, which no
+// normalization behind it cancels.
+struct PrecisionFault {
+  double relative = 0.0;
+  bool narrow_only = false;  // only where the operator runs in half precision
+};
+
 struct PrecisionRules {
   PrecisionMode mode = PrecisionMode::lower;
   Narrow type = Narrow::half;
@@ -30,6 +38,7 @@ struct PrecisionRules {
   // Operators that keep their precision (--keep_dtype); with them the parts that one ONNX operator became.
   std::set<std::string> keep_tensors;  // by a tensor that they compute
   std::vector<std::string> keep_types;
+  std::map<std::string, PrecisionFault> faults;  // by a tensor that the operator computes
 };
 
 // The rules of --precision_mode (force_fp16 ...) and --precision_mode_v2 (fp16 ...); nullopt for an unknown value.
