@@ -14,10 +14,7 @@ class RequestFanOut:
     @property
     def wants_all(self) -> bool:
         """Whether any of them wants every request."""
-        for observer in self._observers:
-            if observer.wants_all:
-                return True
-        return False
+        return any(observer.wants_all for observer in self._observers)
 
     @property
     def slow_ns(self) -> int:
