@@ -1,0 +1,106 @@
+"""`npuserve run`: runs an OM on inputs from a file, without a server, and tells its latency."""
+
+import argparse
+import json
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npuserve.cli.acl_library import LibraryNotFoundError, acl_candidates
+from npuserve.cli.om_session import Array, OmRunError, OmSession, described
+from npuserve.cli.tables import table
+from npuserve.migrate.chain.tensors import load_samples, save_samples
+
+QUANTILES = (50, 95, 99)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's flags."""
+    add = parser.add_argument
+    add("om", type=Path, metavar="OM", help="the compiled model")
+    add("--inputs", type=Path, metavar="FILE.npz", help="arrays by input name, or NUMBER/NAME for several samples")
+    add("--outputs", type=Path, metavar="FILE.npz", help="write the outputs under the same numbers")
+    add("--latency", type=Path, metavar="FILE.json", help="write the latencies")
+    add("--repeat", type=int, default=1, metavar="N", help="run each sample so many times (1)")
+    add("--device", type=int, default=0, metavar="N", help="device to run on (0)")
+    add("--acl-library", metavar="FILE", help="AscendCL library, or the folder that it is in")
+    add("--describe", action="store_true", help="print inputs, outputs and gears as JSON, and run nothing")
+
+
+def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Run the OM; return 2 for inputs that are not usable, 1 if it cannot be loaded or fails."""
+    if parsed.inputs is None and not parsed.describe:
+        return _fail("--inputs is missing: an npz with the OM's inputs (or --describe, to see them)", 2)
+    if parsed.repeat < 1:
+        return _fail(f"--repeat must be at least 1, got {parsed.repeat}", 2)
+    try:
+        samples = [] if parsed.describe else _samples(parsed.inputs)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return _fail(f"cannot read {parsed.inputs}: {error}", 2)
+    try:
+        with OmSession(acl_candidates(parsed.acl_library, "auto", environment), parsed.om, parsed.device) as session:
+            if parsed.describe:
+                print(json.dumps(described(session.signature), indent=1))
+                return 0
+            return _run(session, samples, parsed)
+    except (LibraryNotFoundError, OmRunError, RuntimeError, ValueError, OSError) as error:
+        return _fail(f"{parsed.om}: {error}", 1)
+
+
+def _run(session: OmSession, samples: Sequence[Mapping[str, Array]], parsed: argparse.Namespace) -> int:
+    answers: list[dict[str, Array]] = []
+    latencies: list[dict[str, Any]] = []
+    for sample in samples:
+        inputs = session.prepared(sample)
+        outputs, _ = session.run(inputs)
+        answers.append(outputs)
+        seconds = [session.run(inputs)[1] for _ in range(parsed.repeat)]
+        latencies.append(_latency({name: np.shape(array) for name, array in sample.items()}, seconds))
+    if parsed.outputs is not None:
+        save_samples(parsed.outputs, answers)
+    if parsed.latency is not None:
+        parsed.latency.write_text(json.dumps(latencies, indent=1) + "\n")
+    print(_table(latencies))
+    return 0
+
+
+def _samples(path: Path) -> list[dict[str, Array]]:
+    with np.load(path) as archive:
+        if not archive.files:
+            raise ValueError("it holds no arrays")
+        if not all(key.partition("/")[0].isdigit() and "/" in key for key in archive.files):
+            return [{key: archive[key] for key in archive.files}]
+    return load_samples(path)
+
+
+def _latency(shapes: Mapping[str, Sequence[int]], seconds: Sequence[float]) -> dict[str, Any]:
+    milliseconds = np.array(seconds) * 1e3
+    return {
+        "shapes": {name: list(shape) for name, shape in shapes.items()},
+        "runs": len(seconds),
+        "mean_ms": float(milliseconds.mean()),
+        **{f"p{each}_ms": float(np.quantile(milliseconds, each / 100)) for each in QUANTILES},
+    }
+
+
+def _table(latencies: Sequence[Mapping[str, Any]]) -> str:
+    """Return a line for each set of shapes; the samples of one are averaged."""
+    together: dict[str, list[Mapping[str, Any]]] = {}
+    for each in latencies:
+        shapes = " ".join(f"{name}:{','.join(map(str, shape))}" for name, shape in each["shapes"].items())
+        together.setdefault(shapes, []).append(each)
+    columns = [f"p{each}_ms" for each in QUANTILES]
+    rows = [
+        (shapes, str(len(group)), *(f"{sum(each[column] for each in group) / len(group):.3f}" for column in columns))
+        for shapes, group in together.items()
+    ]
+    return table(("shapes", "samples", *(column.replace("_", " ") for column in columns)), rows)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"npuserve run: error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,211 @@
+"""S3 of the chain."""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from npuserve.migrate.chain.settings import Settings
+from npuserve.migrate.chain.stage import Result, Tell, Workspace
+from npuserve.migrate.chain.tensors import load_samples
+from npuserve.migrate.compare.advice import advice, notes
+from npuserve.migrate.compare.batches import joined
+from npuserve.migrate.compare.candidates import Candidate, CandidateSearch
+from npuserve.migrate.compare.graph import LayerGraph
+from npuserve.migrate.compare.latency import gear_latencies
+from npuserve.migrate.compare.layerwise import LayerError, Layers, compare_layers
+from npuserve.migrate.compare.plot import errors_svg
+from npuserve.migrate.compare.precision import Target, target_of
+from npuserve.migrate.compare.programs import Programs
+from npuserve.migrate.compare.reference import Reference
+from npuserve.migrate.compare.single import SingleOperator, SingleOperators, first_bad
+from npuserve.migrate.compare.whole import agreements
+from npuserve.migrate.errors import MigrationError
+
+EXPORTED, COMPILED = "S1_export", "S2_compile"
+
+# Rows of the batch that layers are compared on, and jumps that are looked into one by one.
+_ROWS = 8
+_MOST_JUMPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CompareStage:
+    """Compares the OM of S2 with the ONNX model of S1 on S1's samples.
+
+    The model that S2 compiled, if it was another than S1's (quantized, say), lies beside the OM as model.onnx.
+    """
+
+    folder: str = "S3_compare"
+    title: str = "run the OM against ONNX Runtime, whole and layer by layer"
+
+    def fingerprint(self, workspace: Workspace) -> str:
+        """Return a digest of the models, the samples and the settings."""
+        digest = hashlib.sha256(repr((workspace.settings.compare, workspace.settings.compile)).encode())
+        for path in _files(workspace):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def run(self, workspace: Workspace, folder: Path, tell: Tell) -> Result:
+        """Compare; raises MigrationError if a side cannot be run at all."""
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="npuserve_compare_") as scratch:
+            comparison = _Comparison(workspace, folder, Path(scratch), tell)
+            return comparison.result(started)
+
+
+def _files(workspace: Workspace) -> tuple[Path, Path, Path]:
+    """Return the ONNX model, the OM and the samples. Raises MigrationError for one that is not there."""
+    own = workspace.work / COMPILED / "model.onnx"
+    model = own if own.is_file() else workspace.work / EXPORTED / "model.onnx"
+    files = (model, workspace.work / COMPILED / "model.om", workspace.work / EXPORTED / "baseline.npz")
+    for path in files:
+        if not path.is_file():
+            raise MigrationError(f"there is no {path}: run the stages before this one first")
+    return files
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What the layers told; empty if they could not be compared, for the reason `failure`."""
+
+    layers: Layers | None = None
+    bad: LayerError | None = None
+    jumps: Sequence[LayerError] = ()
+    single: list[SingleOperator] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+class _Comparison:
+    def __init__(self, workspace: Workspace, folder: Path, scratch: Path, tell: Tell) -> None:
+        self._settings: Settings = workspace.settings
+        self._model, self._om, samples = _files(workspace)
+        self._folder, self._scratch, self._tell = folder, scratch, tell
+        self._samples = load_samples(samples)
+        if not self._samples:
+            raise MigrationError(f"{samples} holds no samples")
+        self._programs = Programs()
+        self._target: Target = target_of(_mode(self._settings))
+
+    def result(self, started: float) -> Result:
+        self._tell(f"whole model, {len(self._samples)} samples")
+        outputs, _ = self._programs.run(self._om, self._samples)
+        reference = Reference(self._model)
+        whole = agreements(outputs, [reference.run(sample) for sample in self._samples])
+        checks = [check for each in whole for check in each.checks(self._settings.compare)]
+        self._tell("latency of every gear")
+        described = self._programs.describe(self._om)
+        latencies = gear_latencies(self._om, described, self._samples[0], self._programs)
+        self._write("latency.json", latencies)
+        findings = _Findings()
+        try:
+            self._compare_layers(findings, passed=all(check.passed for check in checks))
+        except MigrationError as error:
+            # The gate is of the whole model; a graph that cannot give its layers is no reason to fail it.
+            findings.failures.append(f"layers could not be compared: {error}")
+        return Result(
+            checks=checks,
+            artifacts=self._artifacts(),
+            commands=[f"npuserve run {self._om} --inputs {EXPORTED}/baseline.npz --outputs outputs.npz"],
+            advice=advice(checks, findings.bad, findings.candidates, self._target),
+            notes=[*notes(findings.bad, findings.single, self._target), *findings.failures],
+            figures={
+                "outputs": [each.as_json() for each in whole],
+                "latency": latencies,
+                "worst_layers": self._worst(findings),
+                "error_by_depth": self._by_depth(findings),
+                "first_bad_layer": None if findings.bad is None else findings.bad.as_json(self._target),
+                "single_operators": [each.as_json(self._target) for each in findings.single],
+                "candidates": [each.as_json() for each in findings.candidates],
+            },
+            seconds=time.monotonic() - started,
+            foreign_seconds=self._programs.seconds,
+        )
+
+    def _compare_layers(self, findings: _Findings, *, passed: bool) -> None:
+        graph = LayerGraph.load(self._model)
+        batch = joined(self._samples, _ROWS)
+        compile_settings, target = self._settings.compile, self._target
+        self._tell(f"{len(graph.layers)} layers")
+        layers = compare_layers(graph, batch, compile_settings, target, self._programs, self._scratch)
+        findings.layers = layers
+        findings.jumps = [each for each in layers.errors if each.jumps(target)]
+        self._write("layers.json", [each.as_json(target) for each in layers.worst(len(layers.errors))])
+        operators = SingleOperators(
+            graph=graph,
+            layers=layers,
+            settings=compile_settings,
+            target=target,
+            programs=self._programs,
+            folder=self._scratch,
+        )
+        if findings.jumps:
+            self._tell("single operators")
+            findings.bad, findings.single = first_bad(findings.jumps[:_MOST_JUMPS], operators)
+        elif layers.errors:
+            # Nothing jumps: the worst layer alone shows that the rule did not look away.
+            findings.single = [operators.run(layers.grown()[0])]
+        self._write("single_operators.json", [each.as_json(target) for each in findings.single])
+        (self._folder / "errors.svg").write_text(errors_svg(layers.errors, target, findings.bad))
+        if passed or not target.lowers or _mode(self._settings) == "int8":
+            return
+        if any(flag.startswith("--keep_dtype") for flag in compile_settings.extra):
+            findings.failures.append("compile.extra has --keep_dtype: no other list of layers was looked for")
+        else:
+            findings.candidates = self._candidates(graph, batch, layers)
+            self._write("candidates.json", [each.as_json() for each in findings.candidates])
+
+    def _candidates(self, graph: LayerGraph, batch: dict[str, Any], layers: Layers) -> list[Candidate]:
+        search = CandidateSearch(
+            graph,
+            batch,
+            self._settings.compile,
+            self._settings.compare,
+            self._programs,
+            self._scratch,
+            self._folder,
+        )
+        return search.run(layers, self._target.type, self._tell)
+
+    def _worst(self, findings: _Findings) -> list[dict[str, Any]]:
+        if findings.layers is None:
+            return []
+        worst = findings.layers.worst(self._settings.compare.worst_layers)
+        return [each.as_json(self._target) for each in worst]
+
+    def _by_depth(self, findings: _Findings) -> list[dict[str, Any]]:
+        errors = () if findings.layers is None else findings.layers.errors
+        return [
+            {"depth": e.layer.depth, "name": e.layer.name, "kind": e.layer.kind, "relative": e.difference.relative}
+            for e in errors
+        ]
+
+    def _artifacts(self) -> dict[str, str]:
+        known = {
+            "layers.json": "errors of every layer, the worst first",
+            "single_operators.json": "operators run alone with right inputs",
+            "errors.svg": "error by depth",
+            "latency.json": "latency of every gear",
+            "candidates.json": "ways to keep more in float32, with their accuracy and latency",
+            "mixlist.json": "mix list of the operators to keep in float32, for allow_mix_precision",
+            "keep_dtype.txt": "the layers to keep in float32, for --keep_dtype",
+        }
+        return {name: text for name, text in known.items() if (self._folder / name).is_file()}
+
+    def _write(self, name: str, content: object) -> None:
+        (self._folder / name).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _mode(settings: Settings) -> str:
+    """Return the precision mode that counts: one of the newer flag is given among the extra ones."""
+    for flag in settings.compile.extra:
+        name, _, value = flag.partition("=")
+        if name == "--precision_mode_v2":
+            return value
+    return settings.compile.precision

@@ -1,0 +1,98 @@
+"""The whole comparison on a tiny encoder, with and without an operator that computes wrong."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from npuserve.migrate.chain.settings import Settings, SourceSettings
+from npuserve.migrate.chain.stage import Workspace
+from npuserve.migrate.compare import CompareStage
+from npuserve.migrate.errors import MigrationError
+
+from .conftest import Compared
+
+FAULTS = "NPUSERVE_EMULATOR_PRECISION_FAULTS"
+
+
+def test_a_right_model_passes_and_leaves_its_evidence(compared: Compared) -> None:
+    result, folder = compared("must_keep_origin_dtype")
+    assert result.passed
+    assert result.notes == []
+    assert result.figures["first_bad_layer"] is None
+    assert {check.name for check in result.checks} == {
+        "cosine of logits",
+        "max abs error of logits",
+        "mean abs error of logits",
+    }
+    assert set(result.artifacts) == {path.name for path in folder.iterdir()}
+    layers = json.loads((folder / "layers.json").read_text())
+    assert len(layers) == 5 + 2 * 14 + 7
+    assert [each["relative"] for each in layers] == sorted((each["relative"] for each in layers), reverse=True)
+    gears = json.loads((folder / "latency.json").read_text())
+    assert [each["gear"] for each in gears] == ["1x8", "4x8", "1x16", "4x16"]
+    assert all(each["p50_ms"] > 0 for each in gears)
+    drawn = ET.parse(folder / "errors.svg").getroot()
+    points = drawn.findall("{http://www.w3.org/2000/svg}circle")
+    assert len(points) == len(layers)
+
+
+@pytest.mark.parametrize("name", ["block_0/widened", "block_1/shares", "logits"])
+def test_a_planted_fault_is_named_as_the_first_bad_layer(
+    compared: Compared, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(FAULTS, f"{name}:0.05")
+    result, _ = compared("must_keep_origin_dtype")
+    assert not result.passed
+    assert result.figures["first_bad_layer"]["name"] == name
+    (alone,) = [each for each in result.figures["single_operators"] if each["name"] == name]
+    assert alone["faulty"]
+    assert alone["alone"]["relative"] == pytest.approx(0.05, rel=1e-3)
+    assert name in result.notes[0]
+    assert name in result.advice[0]
+    assert result.figures["candidates"] == []
+
+
+def test_half_precision_is_what_half_precision_is(compared: Compared) -> None:
+    result, _ = compared("force_fp16", min_cosine=0.999, max_abs_error=0.02, mean_abs_error=0.01)
+    assert result.passed, result.checks
+    assert result.figures["first_bad_layer"] is None
+    errors = {each["name"]: each["relative"] for each in result.figures["error_by_depth"]}
+    assert 1e-5 < errors["block_0/queries"] < 2e-3
+    assert 1e-5 < errors["logits"] < 1e-2
+
+
+def test_the_layer_that_half_precision_spoils_is_kept_in_float32(
+    compared: Compared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAULTS, "block_0/activated:0.2:half")
+    result, folder = compared("force_fp16", min_cosine=0.999, max_abs_error=0.02, mean_abs_error=0.01)
+    assert not result.passed
+    assert result.figures["first_bad_layer"]["name"] == "block_0/activated"
+    assert (folder / "keep_dtype.txt").read_text() == "block_0/activated\n"
+    assert json.loads((folder / "mixlist.json").read_text()) == {"black-list": {"to-add": ["Tanh"]}}
+    candidates = {each["name"]: each for each in result.figures["candidates"]}
+    assert not candidates["as it is"]["holds"]
+    assert candidates["1 layers by name"]["holds"]
+    assert candidates["mixed, Tanh kept"]["holds"]
+    assert candidates["float32"]["holds"]
+    assert all(each["p50_ms"] > 0 for each in candidates.values())
+    assert f"--keep_dtype={folder / 'keep_dtype.txt'}" in result.advice[0]
+
+
+def test_a_comparison_before_its_time_says_what_is_missing(tmp_path: Path) -> None:
+    workspace = Workspace(settings=Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx"))), work=tmp_path)
+    with pytest.raises(MigrationError, match=r"there is no .*model\.onnx: run the stages before"):
+        CompareStage().fingerprint(workspace)
+
+
+def test_the_fingerprint_follows_the_samples(tmp_path: Path) -> None:
+    workspace = Workspace(settings=Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx"))), work=tmp_path)
+    for name in ("S1_export/model.onnx", "S2_compile/model.om", "S1_export/baseline.npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    before = CompareStage().fingerprint(workspace)
+    assert CompareStage().fingerprint(workspace) == before
+    np.savez(tmp_path / "S1_export" / "baseline.npz", x=np.ones(1))
+    assert CompareStage().fingerprint(workspace) != before
