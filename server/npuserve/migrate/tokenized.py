@@ -28,7 +28,7 @@ def read_tokenizer(path: Path, longest: int | None = None) -> "Tokenizer":
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise PlanError("--texts needs the package tokenizers: pip install 'npuserve[tokenizer]'") from error
+        raise PlanError("--texts needs the package tokenizers: pip install 'npuserve[plan]'") from error
     try:
         encoder = Tokenizer.from_file(str(path))
     except Exception as error:  # the package raises nothing narrower

@@ -25,11 +25,12 @@ Fields = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input. shape: with the batch axis, if the model has one; -1: any size."""
+    """One input. shape: with the batch axis, if the model has one; -1: any size. is_optional: it may be left out."""
 
     name: str
     dtype: Dtype
     shape: tuple[int, ...]
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def _ask_grpc(url: str, model: str, version: str, fields: Fields) -> tuple[Mappi
             raise refused(error, url) from error
     inputs = [{"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in metadata.inputs]
     policy = {"decoupled": config.model_transaction_policy.decoupled}
-    return {"inputs": inputs}, {"max_batch_size": config.max_batch_size, "model_transaction_policy": policy}
+    optional = [{"name": each.name, "optional": each.optional} for each in config.input]
+    settings = {"max_batch_size": config.max_batch_size, "model_transaction_policy": policy, "input": optional}
+    return {"inputs": inputs}, settings
 
 
 def _get(url: str, path: str, fields: Fields) -> Mapping[str, Any]:
@@ -147,11 +150,17 @@ def http_error(body: bytes) -> str:
 def _interface(model: str, metadata: Mapping[str, Any], config: Mapping[str, Any]) -> ModelInterface:
     policy = config.get("model_transaction_policy") or {}
     inputs: Sequence[Mapping[str, Any]] = metadata.get("inputs", ())
+    optional = {each.get("name") for each in config.get("input", ()) if each.get("optional")}
     try:
         return ModelInterface(
             model,
             tuple(
-                Input(each["name"], Dtype(each["datatype"]), tuple(int(size) for size in each["shape"]))
+                Input(
+                    each["name"],
+                    Dtype(each["datatype"]),
+                    tuple(int(size) for size in each["shape"]),
+                    each["name"] in optional,
+                )
                 for each in inputs
             ),
             int(config.get("max_batch_size", 0)) > 0,

@@ -54,7 +54,7 @@ def read_answer(protocol: str, body: bytes) -> dict[str, Any]:
 
 
 def _raw_tensors(model: ModelInterface, sample: Tensors) -> list[tuple[Input, tuple[int, ...], bytes]]:
-    missing = [each.name for each in model.inputs if each.name not in sample]
+    missing = [each.name for each in model.inputs if each.name not in sample and not each.is_optional]
     if missing:
         raise MigrationError(f"the input '{missing[0]}' of model '{model.name}' is missing")
     return [(model.input(name), *_raw(model.input(name), array)) for name, array in sample.items()]
