@@ -1,0 +1,122 @@
+"""What was found of both services, as checks, tables and advice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from npuserve.migrate.chain.gates import Check
+from npuserve.migrate.chain.settings import ProveSettings
+from npuserve.migrate.prove.accuracy import Score
+from npuserve.migrate.prove.contest import Standing
+from npuserve.migrate.prove.services import NEW, OLD
+from npuserve.migrate.serve.agreement import Agreement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """scores: by service; empty without a labelled set. agreement: of the new answers with the old ones.
+
+    memory_mb: of the processes that are ours, by service.
+    """
+
+    agreement: Agreement
+    scores: dict[str, Score]
+    standings: Sequence[Standing]
+    memory_mb: dict[str, float]
+
+    def checks(self, limits: ProveSettings) -> list[Check]:
+        """Return the gate."""
+        return [self._quality(limits), *self._errors(), *self._speed(limits)]
+
+    def figures(self) -> dict[str, Any]:
+        """Return the tables."""
+        found: dict[str, Any] = {
+            "load": [standing.row() for standing in self.standings],
+            "cdf": [standing.cdf() for standing in self.standings],
+            "consistency": [
+                {
+                    "server": NEW,
+                    "cosine": self.agreement.cosine,
+                    "max_abs": self.agreement.max_abs,
+                    "argmax_agreement": self.agreement.argmax,
+                }
+            ],
+        }
+        if self.memory_mb:
+            found["memory"] = [{"server": name, "host_mb": value} for name, value in self.memory_mb.items()]
+        if self.scores:
+            found["task"] = [
+                {"server": name, "accuracy": score.accuracy, "correct": score.correct, "total": score.total}
+                for name, score in self.scores.items()
+            ]
+        return found
+
+    def _quality(self, limits: ProveSettings) -> Check:
+        if self.scores:
+            drop = _percent(self.scores[OLD].accuracy - self.scores[NEW].accuracy)
+            return Check(
+                name="accuracy drop", value=drop, sense="at most", limit=limits.max_accuracy_drop, unit="points"
+            )
+        # Without labels, an answer that differs may be a wrong one.
+        return Check(
+            name="answers with the same class as the baseline's",
+            value=_percent(self.agreement.argmax),
+            sense="at least",
+            limit=100 - limits.max_accuracy_drop,
+            unit="%",
+        )
+
+    def _errors(self) -> list[Check]:
+        errors = sum(standing.errors for standing in self.standings if standing.server == NEW)
+        return [Check(name="requests that failed under load", value=errors, sense="equal", limit=0)] if errors else []
+
+    def _speed(self, limits: ProveSettings) -> list[Check]:
+        checks = []
+        for new, old in self._pairs():
+            at = f"at {new.concurrency} at once"
+            checks += [
+                Check(
+                    name=f"QPS {at}, of the baseline's",
+                    value=_percent(_ratio(new.qps, old.qps)),
+                    sense="at least",
+                    limit=_percent(limits.min_qps_ratio),
+                    unit="%",
+                ),
+                Check(
+                    name=f"P99 {at}, of the baseline's",
+                    value=_percent(_ratio(new.percentile_ms(99), old.percentile_ms(99))),
+                    sense="at most",
+                    limit=_percent(limits.max_p99_ratio),
+                    unit="%",
+                ),
+            ]
+        return checks
+
+    def _pairs(self) -> list[tuple[Standing, Standing]]:
+        by_place = {(standing.server, standing.concurrency): standing for standing in self.standings}
+        return [
+            (standing, by_place[OLD, standing.concurrency]) for standing in self.standings if standing.server == NEW
+        ]
+
+
+def advice(failed: Sequence[Check]) -> list[str]:
+    """Return what to try for checks that did not pass, the best first."""
+    names = " ".join(check.name for check in failed)
+    found = []
+    if "accuracy" in names or "same class" in names:
+        found.append("compile with compile.precision = must_keep_origin_dtype, and look at the layers of S3's report")
+    if "failed under load" in names:
+        found.append("read new.log for what the server refused")
+    if "QPS" in names or "P99" in names:
+        found.append("plan the gears for the true lengths: `npuserve plan`, then compile.lengths and compile.batches")
+        found.append("measure longer on a machine with nothing else to do: prove.seconds, prove.rounds")
+    return found
+
+
+def _ratio(value: float, of: float) -> float:
+    return value / of if of else float("nan")
+
+
+def _percent(share: float) -> float:
+    """Return it without the last digits, in which 0.905 - 0.9 is more than 0.005."""
+    return round(100 * share, 9)

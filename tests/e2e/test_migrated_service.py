@@ -1,0 +1,69 @@
+"""What the last stages of a migration leave: a repository that a real server serves."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from npuserve.migrate.chain.settings import ProveSettings
+from npuserve.migrate.chain.tensors import load_samples
+from npuserve.migrate.prove import ProveStage
+from npuserve.migrate.serve import ServeStage
+from support.migrated import compiled, exported, workspace
+
+
+@pytest.mark.parametrize("backend", ["ascend", "onnxruntime"])
+def test_a_compiled_model_becomes_a_service_that_answers_as_it_did(tmp_path: Path, backend: str) -> None:
+    exported(tmp_path, labels=["a", "b", "c"])
+    if backend == "ascend":
+        compiled(tmp_path)
+    folder = tmp_path / "S4_serve"
+    folder.mkdir()
+    result = ServeStage().run(workspace(tmp_path, backend), folder, lambda text: None)
+    assert result.passed, result.checks
+    assert set(result.artifacts) == {path.name for path in folder.iterdir()}
+    assert {row["status"] for row in result.figures["consistency"]} == {"ok"}
+    assert "one request against the baseline: 1 rows, cosine 1.000000000" in (folder / "smoke.log").read_text()
+    model = folder / "repository" / "words"
+    assert (model / "labels.txt").read_text().split() == ["a", "b", "c"]
+    golden = load_samples(model / "1" / "golden.npz")
+    assert [set(each) for each in golden] == [{"input:input_ids", "input:attention_mask", "output:logits"}] * 6
+
+
+def test_a_service_that_answers_otherwise_fails_the_gate(tmp_path: Path) -> None:
+    exported(tmp_path)
+    path = tmp_path / "S1_export" / "baseline_outputs.npz"
+    answers = dict(np.load(path))
+    np.savez(path, **{key: array + (key == "0/logits") for key, array in answers.items()})
+    folder = tmp_path / "S4_serve"
+    folder.mkdir()
+    result = ServeStage().run(workspace(tmp_path, "onnxruntime"), folder, lambda text: None)
+    assert [check.name for check in result.checks if not check.passed] == ["max abs error of one answer"]
+    assert result.advice
+
+
+def test_the_new_service_is_proved_beside_onnx_runtime(tmp_path: Path) -> None:
+    """Whether it is fast enough is chance on a machine that does other things, so the limits of speed are wide."""
+    exported(tmp_path)
+    compiled(tmp_path)
+    (tmp_path / "S4_serve").mkdir()
+    (tmp_path / "S5_prove").mkdir()
+    place = workspace(tmp_path, "ascend")
+    prove = ProveSettings(concurrencies=(1, 4), seconds=0.5, rounds=2, min_qps_ratio=0.001, max_p99_ratio=1000)
+    place = replace(place, settings=replace(place.settings, prove=prove))
+    assert ServeStage().run(place, tmp_path / "S4_serve", lambda text: None).passed
+    result = ProveStage().run(place, tmp_path / "S5_prove", lambda text: None)
+    assert result.passed, result.checks
+    assert [(row["server"], row["concurrency"]) for row in result.figures["load"]] == [
+        ("npuserve", 1),
+        ("baseline", 1),
+        ("npuserve", 4),
+        ("baseline", 4),
+    ]
+    assert all(row["qps"] > 0 and row["errors"] == 0 for row in result.figures["load"])
+    assert all(row["points"][-1][1] == 1 for row in result.figures["cdf"])
+    assert result.figures["consistency"][0]["argmax_agreement"] == 1
+    assert {row["server"] for row in result.figures["memory"]} == {"npuserve", "baseline"}
+    assert json.dumps(result.figures, allow_nan=False)
+    assert (tmp_path / "S5_prove" / "baseline_repository" / "words" / "1" / "model.onnx").is_symlink()

@@ -1,0 +1,76 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from npuserve._load import BUCKETS, bucket_of
+from npuserve.migrate.chain.gates import failed
+from npuserve.migrate.chain.settings import ProveSettings
+from npuserve.migrate.load import Histogram
+from npuserve.migrate.prove.accuracy import Score
+from npuserve.migrate.prove.contest import Standing
+from npuserve.migrate.prove.evidence import Evidence, advice
+from npuserve.migrate.serve.agreement import Agreement
+
+LIMITS = ProveSettings()
+
+
+def standing(server: str, requests: int, milliseconds: int, errors: int = 0) -> Standing:
+    counts = np.zeros(BUCKETS, np.uint64)
+    value = milliseconds * 1_000_000
+    counts[bucket_of(value)] = requests
+    latency = Histogram(counts, value, value, value * requests)
+    return Standing(server=server, concurrency=8, latency=latency, seconds=1.0, errors=errors)
+
+
+def evidence(**changes: Any) -> Evidence:
+    given: dict[str, Any] = {
+        "agreement": Agreement(same=995, positions=1000),
+        "scores": {"npuserve": Score(900, 1000), "baseline": Score(905, 1000)},
+        "standings": [standing("npuserve", 80, 12), standing("baseline", 100, 10)],
+        "memory_mb": {},
+        **changes,
+    }
+    return Evidence(**given)
+
+
+def names(found: Evidence) -> list[str]:
+    return [check.name for check in failed(found.checks(LIMITS))]
+
+
+def test_at_the_limits_it_passes() -> None:
+    assert names(evidence()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"scores": {"npuserve": Score(899, 1000), "baseline": Score(905, 1000)}}, "accuracy drop"),
+        ({"standings": [standing("npuserve", 79, 10), standing("baseline", 100, 10)]}, "QPS at 8 at once"),
+        ({"standings": [standing("npuserve", 100, 13), standing("baseline", 100, 10)]}, "P99 at 8 at once"),
+        ({"standings": [standing("npuserve", 100, 9, 1), standing("baseline", 100, 10)]}, "requests that failed"),
+        ({"scores": {}, "agreement": Agreement(same=994, positions=1000)}, "answers with the same class"),
+    ],
+)
+def test_each_limit_is_a_check_of_its_own(changes: dict[str, Any], name: str) -> None:
+    (found,) = names(evidence(**changes))
+    assert found.startswith(name)
+    assert advice(failed(evidence(**changes).checks(LIMITS)))
+
+
+def test_a_service_without_answers_passes_nothing_of_speed() -> None:
+    dead = evidence(standings=[standing("npuserve", 0, 0, 5), standing("baseline", 100, 10)])
+    assert len(names(dead)) == 3
+
+
+def test_better_than_the_baseline_is_no_drop() -> None:
+    better = evidence(scores={"npuserve": Score(1000, 1000), "baseline": Score(905, 1000)})
+    assert names(better) == []
+
+
+def test_the_tables_name_both_services() -> None:
+    figures = evidence(memory_mb={"npuserve": 100.0}).figures()
+    assert [row["server"] for row in figures["task"]] == ["npuserve", "baseline"]
+    assert figures["task"][1]["accuracy"] == pytest.approx(0.905)
+    assert figures["consistency"][0]["argmax_agreement"] == pytest.approx(0.995)
+    assert figures["memory"] == [{"server": "npuserve", "host_mb": 100.0}]
+    assert "task" not in evidence(scores={}).figures()
