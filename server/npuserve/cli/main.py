@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from npuserve import __version__
-from npuserve.cli import atc, bench, migrate, plan, serve
+from npuserve.cli import atc, bench, describe, migrate, plan, run, serve
 from npuserve.cli.bench_flags import add_bench_arguments
 from npuserve.cli.compatibility import RENAMED, renamed
 from npuserve.cli.parser import Parser, unrecognized
@@ -43,6 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Proposes the lengths and batch sizes that atc should compile, with what each choice wastes.",
         )
     )
+    run.add_run_arguments(
+        commands.add_parser(
+            "run",
+            help="run an OM on inputs from a file, without a server",
+            usage="npuserve run OM --inputs FILE.npz [FLAG ...]",
+            description="Runs an OM on inputs from a file, once for the outputs and --repeat times for the latency.",
+        )
+    )
+    describe.add_describe_arguments(
+        commands.add_parser(
+            "describe",
+            help="print the inputs, outputs and gears of an OM",
+            usage="npuserve describe OM [--json] [FLAG ...]",
+            description="Loads an OM and prints what it says of itself.",
+        )
+    )
     add_bench_arguments(
         commands.add_parser(
             "bench",
@@ -63,8 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if parsed.command == "bench":
         return bench.run(parsed)
+    if parsed.command == "describe":
+        return describe.run(parsed, os.environ)
     if parsed.command == "plan":
         return plan.run(parsed)
+    if parsed.command == "run":
+        return run.run(parsed, os.environ)
     return serve.run(parsed, os.environ)
 
 
