@@ -1,6 +1,7 @@
 """A model with what BERT's layers are made of, small enough to be compiled within a blink."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -60,7 +61,7 @@ def _block(block: int, random: np.random.Generator, weights: dict[str, Array]) -
     weights[prefix + "scale"] = np.ones(WIDTH, np.float32)
     weights[prefix + "shift"] = np.zeros(WIDTH, np.float32)
 
-    def step(kind: str, inputs: Sequence[str], output: str, **attributes: object) -> onnx.NodeProto:
+    def step(kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> onnx.NodeProto:
         return node(kind, list(inputs), [f"{prefix}{output}_out"], name=prefix + output, **attributes)
 
     def out(name: str) -> str:

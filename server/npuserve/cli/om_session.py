@@ -86,22 +86,6 @@ class OmSession:
         return outputs, seconds
 
 
-def described(signature: _engine.Signature) -> dict[str, Any]:
-    """Return what an OM says of itself, as plain JSON."""
-
-    def tensors(specs: Sequence[_engine.TensorSpec]) -> list[dict[str, Any]]:
-        return [{"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)} for spec in specs]
-
-    return {
-        "inputs": tensors(signature.inputs),
-        "outputs": tensors(signature.outputs),
-        "gears": [
-            {"inputs": [list(shape) for shape in gear.input_shapes], "outputs": [list(s) for s in gear.output_shapes]}
-            for gear in signature.gears
-        ],
-    }
-
-
 def _options(name: str, signature: _engine.Signature, device: int) -> _engine.ModelOptions:
     """Return options for one request at a time: rows are padded if the OM's rows vary, exact if not."""
     batches = _has_batches(signature)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from npuserve.cli.acl_library import LibraryNotFoundError, acl_candidates
-from npuserve.cli.om_session import Array, OmRunError, OmSession, described
+from npuserve.cli.om_session import Array, OmRunError, OmSession
 from npuserve.cli.tables import table
 from npuserve.migrate.chain.tensors import load_samples, save_samples
 
@@ -22,30 +23,30 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     add = parser.add_argument
     add("om", type=Path, metavar="OM", help="the compiled model")
-    add("--inputs", type=Path, metavar="FILE.npz", help="arrays by input name, or NUMBER/NAME for several samples")
+    add(
+        "--inputs",
+        type=Path,
+        required=True,
+        metavar="FILE.npz",
+        help="arrays by input name, or NUMBER/NAME for several samples",
+    )
     add("--outputs", type=Path, metavar="FILE.npz", help="write the outputs under the same numbers")
     add("--latency", type=Path, metavar="FILE.json", help="write the latencies")
     add("--repeat", type=int, default=1, metavar="N", help="run each sample so many times (1)")
     add("--device", type=int, default=0, metavar="N", help="device to run on (0)")
     add("--acl-library", metavar="FILE", help="AscendCL library, or the folder that it is in")
-    add("--describe", action="store_true", help="print inputs, outputs and gears as JSON, and run nothing")
 
 
 def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Run the OM; return 2 for inputs that are not usable, 1 if it cannot be loaded or fails."""
-    if parsed.inputs is None and not parsed.describe:
-        return _fail("--inputs is missing: an npz with the OM's inputs (or --describe, to see them)", 2)
     if parsed.repeat < 1:
         return _fail(f"--repeat must be at least 1, got {parsed.repeat}", 2)
     try:
-        samples = [] if parsed.describe else _samples(parsed.inputs)
+        samples = _samples(parsed.inputs)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         return _fail(f"cannot read {parsed.inputs}: {error}", 2)
     try:
         with OmSession(acl_candidates(parsed.acl_library, "auto", environment), parsed.om, parsed.device) as session:
-            if parsed.describe:
-                print(json.dumps(described(session.signature), indent=1))
-                return 0
             return _run(session, samples, parsed)
     except (LibraryNotFoundError, OmRunError, RuntimeError, ValueError, OSError) as error:
         return _fail(f"{parsed.om}: {error}", 1)
@@ -104,3 +105,14 @@ def _table(latencies: Sequence[Mapping[str, Any]]) -> str:
 def _fail(message: str, code: int) -> int:
     print(f"npuserve run: error: {message}", file=sys.stderr)
     return code
+
+
+def main() -> int:
+    """Run the command without the others, which take longer to import than an OM to run."""
+    parser = argparse.ArgumentParser(prog="npuserve run")
+    add_run_arguments(parser)
+    return run(parser.parse_args(), os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

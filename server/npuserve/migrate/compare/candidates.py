@@ -1,17 +1,17 @@
 """What could be kept in float32 so that the limits hold, and what each choice costs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from npuserve.migrate.chain.settings import CompareSettings, CompileSettings
+from npuserve.migrate.chain.settings import CompareSettings
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.compare.bisect import fewest
 from npuserve.migrate.compare.graph import LayerGraph, save
 from npuserve.migrate.compare.layerwise import Layers
 from npuserve.migrate.compare.mix_list import write_kept, write_mix_list
-from npuserve.migrate.compare.programs import Programs, fixed_shape_flags
+from npuserve.migrate.compare.programs import Programs
 from npuserve.migrate.compare.reference import Array, Reference
 from npuserve.migrate.compare.whole import Agreement, agreements, hold
 
@@ -49,20 +49,18 @@ class CandidateSearch:
         self,
         graph: LayerGraph,
         batch: Tensors,
-        settings: CompileSettings,
         limits: CompareSettings,
         programs: Programs,
         folder: Path,
         artifacts: Path,
     ) -> None:
         self._graph, self._batch = graph, batch
-        self._settings, self._limits = settings, limits
+        self._limits = limits
         self._programs = programs
         self._folder, self._artifacts = folder, artifacts
         self._source = folder / "whole.onnx"
         save(graph.model, self._source)
         self._expected: dict[str, Array] = Reference(self._source).run(batch)
-        self._number = 0
         self.trials = 0
 
     def run(self, layers: Layers, kind: str, tell: Callable[[str], None]) -> list[Candidate]:
@@ -115,17 +113,8 @@ class CandidateSearch:
     def _tried(
         self, *, precision: str | None = None, keep: Path | None = None, mix: Path | None = None, repeat: int = 1
     ) -> tuple[tuple[Agreement, ...], float]:
-        self._number += 1
-        om = self._folder / f"candidate_{self._number}.om"
-        settings = self._settings if precision is None else replace(self._settings, precision=precision)
-        flags = fixed_shape_flags(
-            settings, self._source, om.with_suffix(""), self._batch, precision=precision, keep=keep, mix_list=mix
-        )
-        self._programs.compile(flags)
-        try:
-            outputs, latencies = self._programs.run(om, [self._batch], repeat=repeat)
-        finally:
-            om.unlink(missing_ok=True)
+        om = self._programs.compile(self._source, self._batch, precision=precision, keep=keep, mix_list=mix)
+        outputs, latencies = self._programs.run(om, [self._batch], repeat=repeat)
         return agreements(outputs, [self._expected]), float(latencies[0]["p50_ms"])
 
 

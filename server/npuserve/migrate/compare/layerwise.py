@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from npuserve.migrate.chain.settings import CompileSettings
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.compare.difference import BROKEN, Difference, difference
 from npuserve.migrate.compare.graph import Layer, LayerGraph, save
 from npuserve.migrate.compare.precision import Target
-from npuserve.migrate.compare.programs import Programs, fixed_shape_flags
+from npuserve.migrate.compare.programs import Programs
 from npuserve.migrate.compare.reference import FLOATS, Reference
 from npuserve.migrate.errors import MigrationError
 
@@ -74,18 +73,15 @@ class Layers:
         return tuple(sorted(self.errors, key=lambda each: -each.growth))
 
 
-def compare_layers(
-    graph: LayerGraph, batch: Tensors, settings: CompileSettings, target: Target, programs: Programs, folder: Path
-) -> Layers:
+def compare_layers(graph: LayerGraph, batch: Tensors, target: Target, programs: Programs, folder: Path) -> Layers:
     """Compile the graph with every layer as an output, run it and ONNX Runtime on the batch. Raises MigrationError."""
     values, kinds = _reference_values(graph, batch)
     tensors = [tensor for layer in graph.layers for tensor in layer.outputs if tensor in kinds]
     if not tensors:
         raise MigrationError("the graph computes no floating-point tensor from its inputs: there is nothing to compare")
-    source, om = folder / "layers.onnx", folder / "layers.om"
+    source = folder / "layers.onnx"
     save(graph.with_outputs(tensors, kinds), source)
-    programs.compile(fixed_shape_flags(settings, source, om.with_suffix(""), batch))
-    outputs = programs.run(om, [batch])[0][0]
+    outputs = programs.run(programs.compile(source, batch), [batch])[0][0]
     return Layers(errors=layer_errors(graph, values, _aligned(tensors, outputs), target), values=values)
 
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from npuserve.migrate.chain.settings import CompileSettings
 from npuserve.migrate.compare.difference import Difference, difference
 from npuserve.migrate.compare.graph import LayerGraph, save
 from npuserve.migrate.compare.layerwise import LayerError, Layers
 from npuserve.migrate.compare.precision import Target
-from npuserve.migrate.compare.programs import Programs, fixed_shape_flags
+from npuserve.migrate.compare.programs import Programs
 from npuserve.migrate.compare.reference import Reference
 from npuserve.migrate.errors import MigrationError
 
@@ -47,7 +46,6 @@ class SingleOperators:
 
     graph: LayerGraph
     layers: Layers
-    settings: CompileSettings
     target: Target
     programs: Programs
     folder: Path
@@ -63,10 +61,9 @@ class SingleOperators:
         model, inputs = self.graph.alone(error.layer, self.layers.values)
         if not inputs:
             raise MigrationError("it reads only shapes and indices")
-        name = f"operator_{error.layer.depth}"
-        source, om = self.folder / f"{name}.onnx", self.folder / f"{name}.om"
+        source = self.folder / f"operator_{error.layer.depth}.onnx"
         save(model, source)
-        self.programs.compile(fixed_shape_flags(self.settings, source, om.with_suffix(""), inputs))
+        om = self.programs.compile(source, inputs)
         expected = list(Reference(model, exact=True).run(inputs).values())
         actual = list(self.programs.run(om, [inputs])[0][0].values())
         pairs = zip(actual, expected, strict=True)

@@ -15,6 +15,7 @@ from npuserve.migrate.chain.tensors import load_samples
 from npuserve.migrate.compare.advice import advice, notes
 from npuserve.migrate.compare.batches import joined
 from npuserve.migrate.compare.candidates import Candidate, CandidateSearch
+from npuserve.migrate.compare.given import EXPORTED, Given, given, precision_mode
 from npuserve.migrate.compare.graph import LayerGraph
 from npuserve.migrate.compare.latency import gear_latencies
 from npuserve.migrate.compare.layerwise import LayerError, Layers, compare_layers
@@ -26,8 +27,6 @@ from npuserve.migrate.compare.single import SingleOperator, SingleOperators, fir
 from npuserve.migrate.compare.whole import agreements
 from npuserve.migrate.errors import MigrationError
 
-EXPORTED, COMPILED = "S1_export", "S2_compile"
-
 # Rows of the batch that layers are compared on, and jumps that are looked into one by one.
 _ROWS = 8
 _MOST_JUMPS = 8
@@ -35,10 +34,7 @@ _MOST_JUMPS = 8
 
 @dataclass(frozen=True, slots=True)
 class CompareStage:
-    """Compares the OM of S2 with the ONNX model of S1 on S1's samples.
-
-    The model that S2 compiled, if it was another than S1's (quantized, say), lies beside the OM as model.onnx.
-    """
+    """Compares the OM of S2 with the ONNX model that it was made from, on S1's samples."""
 
     folder: str = "S3_compare"
     title: str = "run the OM against ONNX Runtime, whole and layer by layer"
@@ -46,7 +42,7 @@ class CompareStage:
     def fingerprint(self, workspace: Workspace) -> str:
         """Return a digest of the models, the samples and the settings."""
         digest = hashlib.sha256(repr((workspace.settings.compare, workspace.settings.compile)).encode())
-        for path in _files(workspace):
+        for path in given(workspace).files:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
@@ -57,17 +53,6 @@ class CompareStage:
         with tempfile.TemporaryDirectory(prefix="npuserve_compare_") as scratch:
             comparison = _Comparison(workspace, folder, Path(scratch), tell)
             return comparison.result(started)
-
-
-def _files(workspace: Workspace) -> tuple[Path, Path, Path]:
-    """Return the ONNX model, the OM and the samples. Raises MigrationError for one that is not there."""
-    own = workspace.work / COMPILED / "model.onnx"
-    model = own if own.is_file() else workspace.work / EXPORTED / "model.onnx"
-    files = (model, workspace.work / COMPILED / "model.om", workspace.work / EXPORTED / "baseline.npz")
-    for path in files:
-        if not path.is_file():
-            raise MigrationError(f"there is no {path}: run the stages before this one first")
-    return files
 
 
 @dataclass(slots=True)
@@ -85,23 +70,22 @@ class _Findings:
 class _Comparison:
     def __init__(self, workspace: Workspace, folder: Path, scratch: Path, tell: Tell) -> None:
         self._settings: Settings = workspace.settings
-        self._model, self._om, samples = _files(workspace)
+        self._given: Given = given(workspace)
         self._folder, self._scratch, self._tell = folder, scratch, tell
-        self._samples = load_samples(samples)
+        self._samples = load_samples(self._given.samples)
         if not self._samples:
-            raise MigrationError(f"{samples} holds no samples")
-        self._programs = Programs()
-        self._target: Target = target_of(_mode(self._settings))
+            raise MigrationError(f"{self._given.samples} holds no samples")
+        self._programs = Programs(workspace.settings.compile)
+        self._target: Target = target_of(precision_mode(self._settings.compile))
 
     def result(self, started: float) -> Result:
         self._tell(f"whole model, {len(self._samples)} samples")
-        outputs, _ = self._programs.run(self._om, self._samples)
-        reference = Reference(self._model)
+        outputs, _ = self._programs.run(self._given.om, self._samples)
+        reference = Reference(self._given.model)
         whole = agreements(outputs, [reference.run(sample) for sample in self._samples])
         checks = [check for each in whole for check in each.checks(self._settings.compare)]
         self._tell("latency of every gear")
-        described = self._programs.describe(self._om)
-        latencies = gear_latencies(self._om, described, self._samples[0], self._programs)
+        latencies = gear_latencies(self._given.om, self._given.description(), self._samples[0], self._programs)
         self._write("latency.json", latencies)
         findings = _Findings()
         try:
@@ -112,7 +96,7 @@ class _Comparison:
         return Result(
             checks=checks,
             artifacts=self._artifacts(),
-            commands=[f"npuserve run {self._om} --inputs {EXPORTED}/baseline.npz --outputs outputs.npz"],
+            commands=[f"npuserve run {self._given.om} --inputs {EXPORTED}/baseline.npz --outputs outputs.npz"],
             advice=advice(checks, findings.bad, findings.candidates, self._target),
             notes=[*notes(findings.bad, findings.single, self._target), *findings.failures],
             figures={
@@ -129,18 +113,17 @@ class _Comparison:
         )
 
     def _compare_layers(self, findings: _Findings, *, passed: bool) -> None:
-        graph = LayerGraph.load(self._model)
+        graph = LayerGraph.load(self._given.model)
         batch = joined(self._samples, _ROWS)
-        compile_settings, target = self._settings.compile, self._target
+        target = self._target
         self._tell(f"{len(graph.layers)} layers")
-        layers = compare_layers(graph, batch, compile_settings, target, self._programs, self._scratch)
+        layers = compare_layers(graph, batch, target, self._programs, self._scratch)
         findings.layers = layers
         findings.jumps = [each for each in layers.errors if each.jumps(target)]
         self._write("layers.json", [each.as_json(target) for each in layers.worst(len(layers.errors))])
         operators = SingleOperators(
             graph=graph,
             layers=layers,
-            settings=compile_settings,
             target=target,
             programs=self._programs,
             folder=self._scratch,
@@ -153,9 +136,9 @@ class _Comparison:
             findings.single = [operators.run(layers.grown()[0])]
         self._write("single_operators.json", [each.as_json(target) for each in findings.single])
         (self._folder / "errors.svg").write_text(errors_svg(layers.errors, target, findings.bad))
-        if passed or not target.lowers or _mode(self._settings) == "int8":
+        if passed or not target.lowers or precision_mode(self._settings.compile) == "int8":
             return
-        if any(flag.startswith("--keep_dtype") for flag in compile_settings.extra):
+        if any(flag.startswith("--keep_dtype") for flag in self._settings.compile.extra):
             findings.failures.append("compile.extra has --keep_dtype: no other list of layers was looked for")
         else:
             findings.candidates = self._candidates(graph, batch, layers)
@@ -165,7 +148,6 @@ class _Comparison:
         search = CandidateSearch(
             graph,
             batch,
-            self._settings.compile,
             self._settings.compare,
             self._programs,
             self._scratch,
@@ -200,12 +182,3 @@ class _Comparison:
 
     def _write(self, name: str, content: object) -> None:
         (self._folder / name).write_text(json.dumps(content, indent=1) + "\n")
-
-
-def _mode(settings: Settings) -> str:
-    """Return the precision mode that counts: one of the newer flag is given among the extra ones."""
-    for flag in settings.compile.extra:
-        name, _, value = flag.partition("=")
-        if name == "--precision_mode_v2":
-            return value
-    return settings.compile.precision
