@@ -3,7 +3,6 @@
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -23,10 +22,19 @@ from npuserve.migrate.report.write import write_report
 _CONFIG = Path("migration.toml")
 
 
+class _Stopped(BaseException):
+    """By a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command; return the exit code."""
     parsed = parse(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     work = Path.cwd()
     try:
         config = parsed.config or (_CONFIG if _CONFIG.exists() else None)
@@ -34,9 +42,9 @@ def run(arguments: Sequence[str]) -> int:
         work = migration.work
         with locked(work):
             return _run(migration, parsed.stage, parsed.again, ["npuserve", "migrate", *arguments])
-    except KeyboardInterrupt:
+    except _Stopped as stopped:
         print("npuserve migrate: stopped; the next run goes on from the last finished stage", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return 128 + stopped.number
     except Exception as error:
         _tell(fault_of(error, work))
         return fault_of(error, work).code
@@ -85,6 +93,6 @@ def _tell(fault: Fault, who: str = "") -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    with suppress(ValueError):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    # Once: what cleans up is not to be stopped, too.
+    signal.signal(number, signal.SIG_IGN)
+    raise _Stopped(number)

@@ -1,6 +1,8 @@
 """The flags of `npuserve migrate`."""
 
 import argparse
+import difflib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +13,7 @@ from npuserve.migrate.chain.settings import LANGUAGES, TASKS
 from npuserve.migrate.chain.stages import ALL
 
 REPORT = "report"
+_STAGES = (*(place.command for place in ALL), REPORT)
 
 _EPILOG = """exit codes:
   0  every gate passed
@@ -23,31 +26,31 @@ _EPILOG = """exit codes:
 class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
         """Exit with the code of wrong input."""
-        self.print_usage()
+        self.print_usage(sys.stderr)
         self.exit(WRONG_INPUT, f"{self.prog}: error: {message}\n")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the parsed flags; wrong ones exit with 2."""
+    """Return the parsed flags, and `stage`, None for all; wrong ones exit with 2."""
     parser = _Parser(
         prog="npuserve migrate",
         usage="npuserve migrate [STAGE] [--config migration.toml] [FLAG ...]",
-        description="Takes a model from a checkpoint to an approved service. A run goes on where the last one stopped.",
+        description="Takes a model from a checkpoint to an approved service. A run goes on where the last stopped.\n"
+        f"STAGE: {', '.join(_STAGES[:-1])}, or {REPORT}, which writes the report alone; without one, all run.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "stage",
-        nargs="?",
-        choices=[place.command for place in ALL] + [REPORT],
-        metavar="STAGE",
-        help=f"one of {', '.join(place.command for place in ALL)}; {REPORT}: write the report alone (default: all)",
-    )
     _add_run_flags(parser.add_argument_group("run"))
     _add_source_flags(parser.add_argument_group("what is migrated: goes before what the file says"))
-    parsed, unknown = parser.parse_known_args(arguments)
+    # Not argparse's: it would take the value of an unknown flag for the stage.
+    stage = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    if stage is not None and stage not in _STAGES:
+        near = difflib.get_close_matches(stage, _STAGES, n=1)
+        parser.error(f"unknown stage {stage}" + (f", did you mean {near[0]}?" if near else f": {', '.join(_STAGES)}"))
+    parsed, unknown = parser.parse_known_args(arguments[stage is not None :])
     if unknown:
         parser.error(unrecognized(parser, unknown))
+    parsed.stage = stage
     return parsed
 
 

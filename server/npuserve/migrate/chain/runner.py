@@ -160,7 +160,7 @@ def _logged(folder: Path) -> Iterator[None]:
     """Leave the traceback of what nobody foresaw in `error.log`."""
     try:
         yield
-    except MigrationError:
+    except (MigrationError, OSError):
         raise
     except Exception:
         with suppress(OSError):

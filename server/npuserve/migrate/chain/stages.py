@@ -33,7 +33,7 @@ COMPARE = StagePlace(
 SERVE = StagePlace(command="serve", folder="S4_serve", module="npuserve.migrate.serve", class_name="ServeStage")
 PROVE = StagePlace(command="prove", folder="S5_prove", module="npuserve.migrate.prove", class_name="ProveStage")
 
-ALL = (EXPORT, COMPILE, COMPARE, SERVE, PROVE)
+ALL: tuple[StagePlace, ...] = (EXPORT, COMPILE, COMPARE, SERVE, PROVE)
 
 
 def stages_of(settings: Settings) -> Sequence[StagePlace]:

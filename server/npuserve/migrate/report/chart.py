@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from npuserve.migrate.report.numbers import shown
+from npuserve.migrate.report.numbers import shown, tick
 from npuserve.migrate.report.scales import Scale
 
 WIDTH, HEIGHT = 720, 320
@@ -104,8 +104,8 @@ class Chart:
         for value in self.y.ticks:
             at = self.y(value)
             drawn.append(f'<line class="grid" x1="{LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}"/>')
-            drawn.append(f'<text class="tick" x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{shown(value)}</text>')
-        ticks = self.x_ticks if self.x_ticks is not None else [(value, shown(value)) for value in self.x.ticks]
+            drawn.append(f'<text class="tick" x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick(value)}</text>')
+        ticks = self.x_ticks if self.x_ticks is not None else [(value, tick(value)) for value in self.x.ticks]
         for value, text in ticks:
             at = self.x(value)
             drawn.append(f'<line class="grid" x1="{at:.1f}" y1="{bottom}" x2="{at:.1f}" y2="{bottom + 4}"/>')

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from npuserve.migrate.chain.gates import Check, failed
 from npuserve.migrate.chain.runner import Outcome, Run
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.settings_file import Migration
@@ -103,13 +104,24 @@ def _what_to_do(run: Run, words: Words) -> Iterator[Section]:
             reason, advice = outcome.fault.message, outcome.fault.advice
         elif outcome.status == "failed" and outcome.record is not None:
             result = outcome.record.result
-            reason, advice = "; ".join(str(check) for check in result.checks if not check.passed), result.advice
+            reason, advice = "; ".join(_missed(check, words) for check in failed(result.checks)), result.advice
         else:
             continue
         blocks: list[Block] = [Paragraph(f"{_title(outcome, words)}: {reason}", "bad")]
         if advice:
             blocks.append(Items(advice, words("what to try, the best first")))
         yield Section(words("What to do"), blocks)
+
+
+def _missed(check: Check, words: Words) -> str:
+    unit = f" {words(check.unit)}" if check.unit else ""
+    return words(
+        "{name} is {value}, must be {sense} {limit}",
+        name=words(check.name),
+        value=f"{shown(check.value)}{unit}",
+        sense=words(check.sense),
+        limit=f"{shown(check.limit)}{unit}",
+    )
 
 
 def _stages(run: Run, words: Words) -> Iterator[Section]:

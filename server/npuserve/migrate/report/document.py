@@ -24,6 +24,12 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
 
+    @property
+    def numbers(self) -> list[bool]:
+        """Which columns hold numbers, where they hold anything."""
+        columns = [[row[place] for row in self.rows if row[place].text] for place in range(len(self.head))]
+        return [bool(cells) and all(cell.number for cell in cells) for cells in columns]
+
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from npuserve.migrate.report.document import Block, Cell, Mark, Paragraph, Table
-from npuserve.migrate.report.numbers import shown
+from npuserve.migrate.report.numbers import measured, shown
 from npuserve.migrate.report.words import Words
 
 Row = Mapping[str, Any]
@@ -17,20 +17,26 @@ _TITLES: Mapping[str, str] = {
     "memory": "Memory",
     "consistency": "Consistency",
     "outputs": "Outputs",
-    "layers": "Layers, the worst first",
-    "single_operators": "Single operators",
-    "mix_lists": "Lists of operators to keep in single precision",
+    "first_bad_layer": "First layer whose error jumps",
+    "worst_layers": "Layers, the worst first",
+    "single_operators": "Operators run alone, with right inputs",
+    "candidates": "What could be kept in single precision",
     "latency": "Latency of the model alone",
     "precisions": "Precisions",
     "operators": "Operators",
-    "padding": "Padding by the number of lengths",
-    "smoke": "Smoke test",
-    "rewrites": "Rewrites",
     "gears": "Gears (batch × length)",
-    "first_bad": "First layer whose error jumps",
+    "padding": "Padding by the number of lengths",
+    "rewrites": "Rewrites",
+}
+
+# Of figures that tell more than a page can hold: which, by path.
+_COLUMNS: Mapping[str, Sequence[str]] = {
+    "worst_layers": ("name", "kind", "cosine", "max_abs", "mean_abs", "relative", "ulps"),
+    "single_operators": ("name", "kind", "faulty", "relative_in_model", "alone.relative", "alone.max_abs", "failure"),
+    "candidates": ("name", "kept_layers", "p50_ms", "holds"),
 }
 # Drawn, or told elsewhere.
-_NOT_TABLES = frozenset({"cdf", "lengths", "versions"})
+_NOT_TABLES = frozenset({"cdf", "lengths", "versions", "error_by_depth"})
 
 _GOOD = frozenset({"pass", "passed", "ok", "right", "equal", "supported", "true"})
 _BAD = frozenset({"fail", "failed", "wrong", "different", "unsupported", "error", "false"})
@@ -64,22 +70,21 @@ def blocks_of(figures: Mapping[str, Any], words: Words, *, where: str) -> list[B
     """Return all figures that tables can hold. where: the file that has the rows beyond the first."""
     names = [*(name for name in _TITLES if name in figures), *(name for name in figures if name not in _TITLES)]
     blocks: list[Block] = []
-    single: list[tuple[str, Cell]] = []
+    single: list[tuple[Cell, Cell]] = []
     for name in names:
         if name in _NOT_TABLES or figures[name] in (None, "", [], {}):
             continue
         if rows := rows_of(figures, name):
-            blocks += table_of(title(name, words), _arranged(name, rows), words, where)
+            blocks += _table(title(name, words), _arranged(name, rows), words, where)
         else:
-            single.append((title(name, words), _cell(_text_of_pairs(figures, name) or figures[name], name, words)))
+            cell = _single(name, figures, words)
+            single.append((Cell(title(name, words)), Cell(cell.text, cell.mark)))
     if single:
-        # Set to the left: they are not of one column.
-        lines = [(Cell(name), Cell(cell.text, cell.mark)) for name, cell in single]
-        blocks.insert(0, Table(head=(words("figure"), words("value")), rows=lines))
+        blocks.insert(0, Table(head=(words("figure"), words("value")), rows=single))
     return blocks
 
 
-def table_of(caption: str, rows: Sequence[Row], words: Words, where: str) -> list[Block]:
+def _table(caption: str, rows: Sequence[Row], words: Words, where: str) -> list[Block]:
     """Return a table of the rows, and a line about those that are left out."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[_cell(row.get(name), name, words) for name in columns] for row in rows[:MOST_ROWS]]
@@ -89,6 +94,16 @@ def table_of(caption: str, rows: Sequence[Row], words: Words, where: str) -> lis
     return blocks
 
 
+def _single(name: str, figures: Mapping[str, Any], words: Words) -> Cell:
+    """Return a figure that is no table."""
+    value = figures[name]
+    if name == "gears":
+        return Cell(", ".join(f"{shown(batch)}×{shown(length)}" for batch, length in pairs_of(figures, name)))
+    if name == "first_bad_layer" and isinstance(value, Mapping):
+        return Cell(f"{value.get('name', '')} ({value.get('kind', '')})", "bad")
+    return _cell(value, name, words)
+
+
 def title(name: str, words: Words) -> str:
     """Return the caption of a figure."""
     return words(_TITLES[name]) if name in _TITLES else words.column(name)
@@ -96,12 +111,20 @@ def title(name: str, words: Words) -> str:
 
 def _arranged(name: str, rows: Sequence[Row]) -> Sequence[Row]:
     """Return rows as they are best read."""
-    if name == "layers":
-        # What cannot be compared is worst of all.
-        return sorted(rows, key=lambda row: (numbers_of(row, "cosine") or [-2.0])[0])
     if name == "load":
         return _against_baseline(rows)
+    if name in _COLUMNS:
+        found = [{path: _at(row, path) for path in _COLUMNS[name]} for row in rows]
+        there = [path for path in _COLUMNS[name] if any(row[path] not in (None, "") for row in found)]
+        return [{path.replace(".", " "): row[path] for path in there} for row in found]
     return rows
+
+
+def _at(row: Row, path: str) -> Any:
+    value: Any = row
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _against_baseline(rows: Sequence[Row]) -> Sequence[Row]:
@@ -125,7 +148,7 @@ def _cell(value: Any, name: str, words: Words) -> Cell:
         return Cell(words("yes" if value else "no"))
     if isinstance(value, (int, float)):
         share = name in ("waste", "QPS of baseline", "P99 of baseline") or name.endswith("_share")
-        return Cell(f"{value * 100:.1f} %" if share else shown(value), number=True)
+        return Cell(f"{value * 100:.1f} %" if share else measured(value), number=True)
     if isinstance(value, str):
         return Cell(words(value), mark=_mark(value) if name in ("status", "support") else "")
     if isinstance(value, Mapping):
@@ -137,12 +160,6 @@ def _mark(value: str) -> Mark:
     if value.lower() in _GOOD:
         return "good"
     return "bad" if value.lower() in _BAD else ""
-
-
-def _text_of_pairs(figures: Mapping[str, Any], name: str) -> str:
-    if name != "gears":
-        return ""
-    return ", ".join(f"{shown(batch)}×{shown(length)}" for batch, length in pairs_of(figures, name))
 
 
 def _is_pair(pair: object) -> bool:

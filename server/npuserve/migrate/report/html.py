@@ -5,6 +5,8 @@ from html import escape
 from npuserve.migrate.report.document import Block, Cell, Commands, Document, Items, Paragraph, Plot, Section, Table
 from npuserve.migrate.report.style import PAGE_STYLE
 
+_LONG_WORD = 20
+
 
 def as_html(document: Document) -> str:
     """Return the page."""
@@ -49,10 +51,9 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    numbers = [bool(table.rows) and all(row[place].number for row in table.rows) for place in range(len(table.head))]
     head = "".join(
         f'<th class="number">{escape(name)}</th>' if number else f"<th>{escape(name)}</th>"
-        for name, number in zip(table.head, numbers, strict=True)
+        for name, number in zip(table.head, table.numbers, strict=True)
     )
     rows = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
     return (
@@ -62,7 +63,9 @@ def _table(table: Table) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    kinds = " ".join(kind for kind in (cell.mark, "number" if cell.number else "") if kind)
+    # Only what is long may break within a word; else narrow columns would break short ones.
+    long = any(len(word) > _LONG_WORD for word in cell.text.split())
+    kinds = " ".join(kind for kind in (cell.mark, "number" * cell.number, "long" * long) if kind)
     text = escape(cell.text).replace("\n", "<br>")
     return f'<td class="{kinds}">{text}</td>' if kinds else f"<td>{text}</td>"
 

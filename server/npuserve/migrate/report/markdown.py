@@ -32,8 +32,7 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    numbers = [bool(table.rows) and all(row[place].number for row in table.rows) for place in range(len(table.head))]
-    rule = "|".join(" ---: " if number else " --- " for number in numbers)
+    rule = "|".join(" ---: " if number else " --- " for number in table.numbers)
     rows = [f"| {' | '.join(map(_cell, row))} |" for row in table.rows]
     return "\n".join([f"{_caption(table.caption)}| {' | '.join(map(_line, table.head))} |", f"|{rule}|", *rows])
 

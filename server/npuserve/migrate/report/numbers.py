@@ -14,6 +14,20 @@ _UNITS = {
 }
 _GROUPED_FROM = 10_000
 _DIGITS = 4
+_SMALL = 1e-3
+
+
+def tick(value: float) -> str:
+    """Return a round number, as short as can be."""
+    if value == 0 or abs(value) >= 1:
+        return shown(value)
+    return f"{value:g}" if abs(value) >= _SMALL else f"{value:.0e}".replace("e-0", "e-")
+
+
+def measured(value: float) -> str:
+    """Return a figure: what is counted is whole, what is measured has a point."""
+    text = shown(value)
+    return text if isinstance(value, int) or not text.isdecimal() or abs(value) >= 1000 else f"{text}.0"
 
 
 def shown(value: float) -> str:
@@ -23,10 +37,12 @@ def shown(value: float) -> str:
         return f"{whole:,}".replace(",", "\N{THIN SPACE}") if abs(whole) >= _GROUPED_FROM else str(whole)
     if not math.isfinite(value):
         return str(value)
-    if 1e-3 <= abs(value) < 1:
-        return f"{value:.{_DIGITS}f}" if _near_one(value) is None else str(_near_one(value))
-    size = f"{value:.{_DIGITS}g}"
-    return size if "e" not in size else _scientific(value)
+    if abs(value) < 1 and f"{abs(value):.{_DIGITS}f}" == "1.0000":
+        # Of cosines, how far they are from one.
+        return f"{value:.8f}".rstrip("0").rstrip(".")
+    if not _SMALL <= abs(value) < 10**_DIGITS:
+        return _scientific(value)
+    return f"{value:.{_DIGITS}g}"
 
 
 def unit_of(name: str) -> tuple[str, str]:
@@ -35,12 +51,6 @@ def unit_of(name: str) -> tuple[str, str]:
         if name.endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)].replace("_", " "), unit
     return name.replace("_", " "), ""
-
-
-def _near_one(value: float) -> str | None:
-    """Show of cosines how far they are from one, which four digits would hide."""
-    text = f"{value:.{_DIGITS}f}"
-    return f"{value:.8f}".rstrip("0") if text == "1.0000" or text == "-1.0000" else None
 
 
 def _scientific(value: float) -> str:

@@ -47,7 +47,7 @@ def throughput_p99(figures: Mapping[str, Any], words: Words) -> list[Plot]:
     points = [values for each in by_server.values() for values in each]
     if not points:
         return []
-    caption = words("Throughput and p99 at each concurrency")
+    caption = words("Throughput and p99; the numbers are requests in flight")
     tails = [tail for _, _, tail in points]
     wide = min(tails) > 0 and max(tails) / min(tails) > _LOG_FROM
     chart = Chart(
@@ -65,21 +65,23 @@ def throughput_p99(figures: Mapping[str, Any], words: Words) -> list[Plot]:
 
 
 def error_by_layer(figures: Mapping[str, Any], words: Words) -> list[Plot]:
-    """Draw the largest error of each layer in the order of the graph; the first bad one is told apart."""
-    layers = [(row, values[0]) for row in rows_of(figures, "layers") if (values := numbers_of(row, "max_abs"))]
+    """Draw the error of each layer in the order of the graph; the first bad one is told apart."""
+    rows = rows_of(figures, "error_by_depth")
+    layers = [(row, values[0]) for row in rows if (values := numbers_of(row, "relative"))]
     if not layers or not any(error > 0 for _, error in layers):
         return []
     caption = words("Error by layer, in the order of the graph")
-    first_bad = figures.get("first_bad")
+    bad = figures.get("first_bad_layer")
+    first_bad = bad.get("name") if isinstance(bad, Mapping) else None
     marked = next((place for place, (row, _) in enumerate(layers) if row.get("name") == first_bad), None)
     chart = Chart(
         title=caption,
         x=Scale(low=0, high=len(layers) + 1, start=X_ENDS[0], end=X_ENDS[1]),
         y=logarithmic([error for _, error in layers], *Y_ENDS),
         x_label=words("layer"),
-        y_label=words("max. abs. error of the layer"),
+        y_label=words("relative error of the layer"),
     )
-    stems = [(float(place), error, _layer_text(row)) for place, (row, error) in enumerate(layers, start=1)]
+    stems = [(float(place), error, _layer_text(row, error)) for place, (row, error) in enumerate(layers, start=1)]
     chart.stems(stems, 0, marked)
     if marked is not None:
         chart.upright(marked + 1.0, str(first_bad))
@@ -132,8 +134,5 @@ def padding_waste(figures: Mapping[str, Any], words: Words) -> list[Plot]:
     return [Plot("padding_waste", chart.svg(), caption)]
 
 
-def _layer_text(row: Row) -> str:
-    values = ", ".join(
-        f"{name} {shown(row[name])}" for name in ("cosine", "max_abs", "mean_abs") if numbers_of(row, name)
-    )
-    return f"{row.get('name', '')} ({row.get('op', '')}): {values}"
+def _layer_text(row: Row, error: float) -> str:
+    return f"{row.get('name', '')} ({row.get('kind', '')}): {shown(error)}"

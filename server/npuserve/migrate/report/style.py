@@ -57,10 +57,10 @@ dt{{color:var(--soft)}}
 dd{{margin:0;overflow-wrap:anywhere}}
 .caption{{margin:1.1rem 0 .35rem;font-weight:600}}
 .wide{{overflow-x:auto}}
-table{{width:100%;border-collapse:collapse;font-size:.92em}}
+table{{min-width:60%;border-collapse:collapse;font-size:.92em}}
 th,td{{padding:.35rem .6rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}}
 th{{background:var(--panel);font-weight:600}}
-td{{overflow-wrap:anywhere}}
+td.long{{overflow-wrap:anywhere}}
 td.number,th.number{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;overflow-wrap:normal}}
 pre{{margin:.4rem 0;padding:.7rem .9rem;border:1px solid var(--rule);border-radius:.4rem;background:var(--panel);
 font:12.5px/1.5 ui-monospace,"Cascadia Mono",Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere}}
@@ -77,5 +77,7 @@ h2{{break-after:avoid}}
 tr,figure,pre{{break-inside:avoid}}
 thead{{display:table-header-group}}
 .wide{{overflow:visible}}
+table{{font-size:8.5pt}}
+th,td{{padding:.25rem .4rem}}
 }}
 """
