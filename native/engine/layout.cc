@@ -199,7 +199,9 @@ void Layout::cut_padding(core::Request& request) const {
   if (!detected_mask_) return;
   const core::TensorView& mask = request.inputs[*detected_mask_];
   const int64_t sent = mask.shape[1];
-  if (sent == 0) return;
+  // Two axes of one input may differ, though no gear's do: such a request has not one length.
+  const auto is_sent = [&](const Axis& axis) { return size_of(axis, request.inputs) == sent; };
+  if (sent == 0 || !std::ranges::all_of(variable_axes_, is_sent)) return;
   const int64_t used = used_length(mask, core::dtype_size_bytes(signature_.inputs[*detected_mask_].dtype));
   if (used == sent) return;
   request.sent_length = sent;

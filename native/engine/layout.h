@@ -45,7 +45,7 @@ class Layout {
   std::string disagreement(std::span<const core::TensorView> inputs) const;
 
   // Shortens the inputs' shapes to what the mask counts, if the options ask for it; memory and answer keep the length
-  // that was sent. REQUIRES: checked inputs that do not disagree.
+  // that was sent. Leaves a request that has more than one length. REQUIRES: checked inputs that do not disagree.
   void cut_padding(core::Request& request) const;
 
   // The sizes of the variable non-batch axes, one after another: checked inputs with equal ones have equal rows.

@@ -51,14 +51,20 @@ std::vector<std::byte> half(Dtype dtype, double value, int mantissa_bits, int ma
 
 template <typename T>
 int64_t used_length_of(const std::byte* data, int64_t rows, int64_t length) {
-  int64_t used = 1;
+  int64_t used = 0;
   for (int64_t row = 0; row < rows; ++row) {
     const std::byte* const begin = data + static_cast<size_t>(row * length) * sizeof(T);
-    for (int64_t end = length; end > used; --end) {
+    const auto counts = [begin](int64_t position) {
       T element;
-      std::memcpy(&element, begin + static_cast<size_t>(end - 1) * sizeof(T), sizeof(T));
-      if (element != 0) used = end;
-    }
+      std::memcpy(&element, begin + static_cast<size_t>(position) * sizeof(T), sizeof(T));
+      return element != 0;
+    };
+    int64_t end = length;
+    while (end > used && !counts(end - 1)) --end;
+    int64_t first = 0;
+    while (first < end && !counts(first)) ++first;
+    if (first == end) return length;
+    used = end;
   }
   return used;
 }

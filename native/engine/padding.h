@@ -14,7 +14,8 @@ namespace npuserve::engine {
 // not have it.
 std::vector<std::byte> padding_element(core::Dtype dtype, double value);
 
-// Up to where any row of the mask has an element that is not 0: trailing positions beyond are nobody's. 1 at least.
+// Up to where any row of the mask has an element that is not 0: trailing positions beyond are nobody's. All of the
+// length if a row has none: what a model answers to such a row may depend on every position of it.
 // REQUIRES: elements of 1, 2, 4 or 8 bytes; a shape of [rows, length].
 int64_t used_length(const core::TensorView& mask, size_t element_bytes);
 

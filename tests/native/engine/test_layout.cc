@@ -163,6 +163,25 @@ TEST_CASE("rows of one request end together: where the longest does") {
   CHECK_FALSE(made.fills(0, requests[0], 0));
 }
 
+// An input of pairs of positions beside the mask: all gears are square, this request is not.
+TEST_CASE("a request of more than one length is not cut") {
+  core::Signature signature;
+  signature.inputs = {{"pairs", core::Dtype::kInt32, {-1, -1, -1}}, {"mask", core::Dtype::kInt64, {-1, -1}}};
+  signature.outputs = {{"each", core::Dtype::kInt32, {-1, -1}}};
+  signature.gears = {{{{1, 4, 4}, {1, 4}}, {{1, 4}}}};
+  const Layout made(signature, 1, {{1}}, {.mask_input = "mask", .values = {}, .detect = true});
+  const std::vector<int32_t> pairs{1, 2, 3};
+  const std::vector<int64_t> mask{1, 1, 0};
+  std::vector<core::Request> requests(1);
+  requests[0].inputs = {{reinterpret_cast<const std::byte*>(pairs.data()), 12, {1, 3, 1}},
+                        {reinterpret_cast<const std::byte*>(mask.data()), 24, {1, 3}}};
+  made.cut_padding(requests[0]);
+  CHECK(requests[0].sent_length == 0);
+  CHECK(requests[0].inputs[0].shape == core::Shape{1, 3, 1});
+  CHECK(gathered<int32_t>(made, 0, requests, 0, 16) ==
+        std::vector<int32_t>{1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0});
+}
+
 TEST_CASE("a request without padding is left as it is, and so are all if nobody asked") {
   const Layout made = layout({.mask_input = "mask", .detect = true});
   Sent full({1, 2, 3, 4}, {0, 0, 0, 1});

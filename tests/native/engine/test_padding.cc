@@ -90,5 +90,10 @@ TEST_CASE("a request ends behind the last position that any row counts") {
   CHECK(used<float>({0, 0, 0.5F, 0}, 1) == 3);
   CHECK(used<uint8_t>({1, 1, 1, 1}, 2) == 2);
   CHECK(used<uint16_t>({0, 1, 0}, 1) == 2);
-  CHECK(used<int64_t>({0, 0, 0}, 1) == 1);  // something has to be run
+}
+
+TEST_CASE("a row that counts no position keeps them all") {
+  CHECK(used<int64_t>({0, 0, 0}, 1) == 3);
+  CHECK(used<int64_t>({1, 0, 0, 0, 0, 0}, 2) == 3);
+  CHECK(used<int64_t>({0, 0, 0, 1, 1, 0}, 2) == 3);
 }
