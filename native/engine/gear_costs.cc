@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <set>
@@ -34,14 +35,22 @@ double beyond(const Line& line, int64_t rows) {
   return last->second + std::max(a_row, 0.0) * static_cast<double>(rows - last->first);
 }
 
-// The cost of a measured gear, or of the cheapest larger one.
-double undisturbed(const MeasuredGear& gear, std::span<const MeasuredGear> measured) {
-  int64_t least_ns = gear.cost_ns;
+bool is_within(const GearExtent& gear, const GearExtent& other) {
+  return gear.rows <= other.rows && gear.row_elements <= other.row_elements;
+}
+
+bool is_within(const core::Gear& gear, const core::Gear& other) {
+  return std::ranges::equal(gear.input_shapes, other.input_shapes, [](const core::Shape& one, const core::Shape& room) {
+    return std::ranges::equal(one, room, std::less_equal<>());
+  });
+}
+
+// The cost of the cheapest measured gear that is as large or larger; `cost` if none costs less.
+double at_most(double cost, const GearExtent& gear, std::span<const MeasuredGear> measured) {
   for (const auto& [extent, cost_ns] : measured) {
-    const bool is_larger = extent.rows >= gear.extent.rows && extent.row_elements >= gear.extent.row_elements;
-    if (is_larger) least_ns = std::min(least_ns, cost_ns);
+    if (is_within(gear, extent)) cost = std::min(cost, static_cast<double>(cost_ns));
   }
-  return static_cast<double>(least_ns);
+  return cost;
 }
 
 double cost_in(const Line& line, int64_t rows) {
@@ -51,6 +60,27 @@ double cost_in(const Line& line, int64_t rows) {
   const auto below = std::prev(above);
   return between(below->second, above->second, below->first, rows, above->first);
 }
+
+// lines: by elements of a row; at least one.
+double cost_by(const std::map<int64_t, Line>& lines, const GearExtent& gear) {
+  const auto above = lines.lower_bound(gear.row_elements);
+  if (above == lines.end()) {
+    const auto& [longest, line] = *lines.rbegin();
+    const double lengths = static_cast<double>(gear.row_elements) / static_cast<double>(std::max<int64_t>(1, longest));
+    return cost_in(line, gear.rows) * lengths;
+  }
+  if (above->first == gear.row_elements || above == lines.begin()) return cost_in(above->second, gear.rows);
+  const auto below = std::prev(above);
+  return between(cost_in(below->second, gear.rows), cost_in(above->second, gear.rows), below->first, gear.row_elements,
+                 above->first);
+}
+
+// A gear, and what is told of its cost.
+struct Told {
+  size_t gear = 0;
+  GearExtent extent;
+  double cost = 0;
+};
 
 }  // namespace
 
@@ -88,26 +118,34 @@ std::vector<int64_t> costs_of(const core::Signature& signature, std::span<const 
   if (measured.empty()) return {};
   std::map<int64_t, Line> lines;  // by elements of a row
   for (const MeasuredGear& gear : measured) {
-    lines[gear.extent.row_elements][gear.extent.rows] = undisturbed(gear, measured);
+    lines[gear.extent.row_elements][gear.extent.rows] =
+        at_most(static_cast<double>(gear.cost_ns), gear.extent, measured);
   }
-  std::vector<int64_t> costs;
-  costs.reserve(signature.gears.size());
-  for (const core::Gear& gear : signature.gears) {
-    const auto [rows, row_elements] = extent_of(gear);
-    const auto above = lines.lower_bound(row_elements);
-    double cost = 0;
-    if (above == lines.end()) {
-      const auto& [longest, line] = *lines.rbegin();
-      cost =
-          cost_in(line, rows) * static_cast<double>(row_elements) / static_cast<double>(std::max<int64_t>(1, longest));
-    } else if (above->first == row_elements || above == lines.begin()) {
-      cost = cost_in(above->second, rows);
-    } else {
-      const auto below = std::prev(above);
-      cost =
-          between(cost_in(below->second, rows), cost_in(above->second, rows), below->first, row_elements, above->first);
+  std::vector<Told> told;
+  told.reserve(signature.gears.size());
+  for (size_t i = 0; i < signature.gears.size(); ++i) {
+    const GearExtent extent = extent_of(signature.gears[i]);
+    told.push_back({i, extent, at_most(cost_by(lines, extent), extent, measured)});
+  }
+  // Smaller ones first, so that each is compared with what these cost in the end.
+  std::ranges::sort(told, {}, [](const Told& gear) { return std::pair(gear.extent.rows, gear.extent.row_elements); });
+  std::vector<int64_t> costs(told.size());
+  for (size_t i = 0; i < told.size(); ++i) {
+    for (size_t smaller = 0; smaller < i; ++smaller) {
+      if (is_within(told[smaller].extent, told[i].extent)) told[i].cost = std::max(told[i].cost, told[smaller].cost);
     }
-    costs.push_back(std::max<int64_t>(1, std::llround(cost)));
+    costs[told[i].gear] = std::max<int64_t>(1, std::llround(told[i].cost));
+  }
+  return costs;
+}
+
+std::vector<int64_t> undisturbed(const core::Signature& signature, std::span<const int64_t> measured_ns) {
+  std::vector<int64_t> costs(measured_ns.begin(), measured_ns.end());
+  for (size_t gear = 0; gear < costs.size(); ++gear) {
+    for (size_t other = 0; other < costs.size(); ++other) {
+      const bool is_held = is_within(signature.gears[gear], signature.gears[other]);
+      if (is_held) costs[gear] = std::min(costs[gear], measured_ns[other]);
+    }
   }
   return costs;
 }

@@ -30,10 +30,13 @@ struct MeasuredGear {
 // and the least and the most.
 std::vector<size_t> gears_to_measure(const core::Signature& signature);
 
-// The cost of every gear. One that was measured costs no more than any that is larger: what took longer was disturbed.
-// Others are linear between measured rows of one row shape, then between row shapes. More rows than were
-// measured of a row shape cost as much each as the last measured ones did. Empty if nothing was measured.
-// REQUIRES: of each row shape that was measured at all, the fewest rows were.
+// The cost of every gear, and none costs more than a larger one. Of those that were measured, what took longer was
+// disturbed. Others are linear between measured rows of one row shape, then between row shapes; more rows than were
+// measured of a row shape cost as much each as the last measured ones did, within what larger and smaller gears cost.
+// Empty if nothing was measured. REQUIRES: of each row shape that was measured at all, the fewest rows were.
 std::vector<int64_t> costs_of(const core::Signature& signature, std::span<const MeasuredGear> measured);
+
+// What gears cost that were all measured: none more than one that holds as much, on every axis of every input.
+std::vector<int64_t> undisturbed(const core::Signature& signature, std::span<const int64_t> measured_ns);
 
 }  // namespace npuserve::engine

@@ -70,6 +70,23 @@ TEST_CASE("what took longer than something larger was disturbed") {
   CHECK(engine::costs_of(grid({2}, {8}), crossed) == std::vector<int64_t>{300});
 }
 
+TEST_CASE("what is told from other gears is within what smaller and larger ones cost") {
+  const std::vector<engine::MeasuredGear> short_first{{{1, 8}, 100}, {{4, 8}, 400}, {{1, 16}, 150}, {{2, 16}, 160}};
+  CHECK(engine::costs_of(grid({1, 2, 4}, {8, 16}), short_first) == std::vector<int64_t>{100, 160, 400, 150, 160, 400});
+  const std::vector<engine::MeasuredGear> long_first{{{1, 8}, 100}, {{2, 8}, 200}, {{1, 16}, 250}, {{4, 16}, 300}};
+  CHECK(engine::costs_of(grid({1, 2, 4}, {8, 16}), long_first) == std::vector<int64_t>{100, 200, 300, 250, 267, 300});
+}
+
+TEST_CASE("of gears that were all measured none costs more than one that holds as much") {
+  const core::Signature lengths = grid({1, 4}, {8, 16});
+  CHECK(engine::undisturbed(lengths, std::vector<int64_t>{130, 100, 120, 200}) ==
+        std::vector<int64_t>{100, 100, 120, 200});
+  core::Signature images = grid({1}, {8, 16});
+  images.gears[0].input_shapes = {{1, 8, 64}};
+  images.gears[1].input_shapes = {{1, 32, 32}};  // has more elements, but does not hold the first
+  CHECK(engine::undisturbed(images, std::vector<int64_t>{300, 100}) == std::vector<int64_t>{300, 100});
+}
+
 TEST_CASE("nothing measured tells nothing, and no gear is free") {
   CHECK(engine::costs_of(grid({1, 2}, {8}), {}).empty());
   CHECK(engine::costs_of(grid({1}, {8}), std::vector<engine::MeasuredGear>{{{1, 8}, 0}}) == std::vector<int64_t>{1});
