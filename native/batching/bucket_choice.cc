@@ -103,7 +103,35 @@ std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, siz
     }
   }
   const bool is_equal = best && best_with_oldest && best_with_oldest->efficiency >= kEqual * best->efficiency;
-  return is_equal ? best_with_oldest : best;
+  if (is_equal) best = best_with_oldest;
+  const bool may_grow = best && !best->is_final && queue.next_tier(tier + 1) != queue.tiers();
+  return may_grow ? with_later_tiers(queue, tier, *best, oldest_line) : best;
+}
+
+// Counts what take() will add from later tiers.
+void BucketChooser::fill_up(const RequestQueue& queue, size_t tier, BucketChoice& choice) const {
+  int64_t room = choice.gear.rows - choice.rows;
+  for (tier = queue.next_tier(tier + 1); tier < queue.tiers() && room > 0; tier = queue.next_tier(tier + 1)) {
+    for (const size_t held : buckets_[choice.bucket].holds) {
+      const int64_t rows = fitting_rows(queue, queue.line(tier, held), room, std::nullopt);
+      room -= rows;
+      choice.useful_ns += rows * buckets_[held].row_cost_ns;
+    }
+  }
+  choice.efficiency = static_cast<double>(choice.useful_ns) / static_cast<double>(choice.gear.cost_ns);
+}
+
+// The same batch, or one in a gear of more rows if that is more efficient by more than what counts as equal.
+BucketChoice BucketChooser::with_later_tiers(const RequestQueue& queue, size_t tier, BucketChoice choice,
+                                             size_t oldest_line) const {
+  fill_up(queue, tier, choice);
+  for (const UsableGear& gear : buckets_[choice.bucket].gears) {
+    if (gear.rows <= choice.gear.rows) continue;
+    BucketChoice larger = fill(queue, tier, choice.bucket, gear, choice.leader, oldest_line);
+    fill_up(queue, tier, larger);
+    if (kEqual * larger.efficiency > choice.efficiency) choice = larger;
+  }
+  return choice;
 }
 
 void BucketChooser::take(RequestQueue& queue, size_t tier, const BucketChoice& choice,

@@ -41,6 +41,8 @@ class BucketChooser {
   int64_t row_cost_ns(size_t bucket) const { return buckets_[bucket].row_cost_ns; }
 
   // The best batch for the requests of a tier, with the leader if there is one. None if no gear holds what leads.
+  // Requests of later tiers that its bucket holds may have it run in more rows, where that wastes less: else a trickle
+  // of urgent requests would keep the others waiting for ever.
   // Time in buckets and gears, and in the rows of a gear where requests bring several; not in what is queued.
   std::optional<BucketChoice> choose(const RequestQueue& queue, size_t tier, std::optional<Ticket> leader) const;
 
@@ -58,6 +60,8 @@ class BucketChooser {
 
   BucketChoice fill(const RequestQueue& queue, size_t tier, size_t bucket, const UsableGear& gear,
                     std::optional<Ticket> leader, size_t oldest_line) const;
+  void fill_up(const RequestQueue& queue, size_t tier, BucketChoice& choice) const;
+  BucketChoice with_later_tiers(const RequestQueue& queue, size_t tier, BucketChoice choice, size_t oldest_line) const;
 
   std::vector<UsableBucket> buckets_;
 };

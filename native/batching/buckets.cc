@@ -42,13 +42,12 @@ std::vector<Candidate> candidates(const core::Signature& signature, std::span<co
   return found;
 }
 
-// Whether nobody needs `gear`: the other holds as much and costs no more. Of equals the first in the signature stays.
+// Whether nobody needs `gear`: the other holds as much and costs less. Of gears that are alike the first in the
+// signature stays; a smaller one stays at the same cost.
 bool is_replaced(const Candidate& gear, const Candidate& by) {
-  if (gear.gear == by.gear || gear.rows > by.rows || gear.cost_ns < by.cost_ns || !holds(by.sizes, gear.sizes)) {
-    return false;
-  }
-  const bool are_equal = gear.rows == by.rows && gear.cost_ns == by.cost_ns && gear.sizes == by.sizes;
-  return !are_equal || by.gear < gear.gear;
+  if (gear.rows > by.rows || gear.cost_ns < by.cost_ns || !holds(by.sizes, gear.sizes)) return false;
+  if (gear.cost_ns > by.cost_ns) return true;
+  return gear.rows == by.rows && gear.sizes == by.sizes && by.gear < gear.gear;
 }
 
 double volume(const Sizes& sizes) {
@@ -99,23 +98,26 @@ BucketTable::BucketTable(const core::Signature& signature, std::span<const int64
   }
   for (size_t i = 0; i < buckets_.size(); ++i) {
     for (size_t held = i + 1; held-- > 0;) {
-      if (holds(sizes_[i], sizes_[held])) buckets_[i].holds.push_back(held);
+      if (!holds(sizes_[i], sizes_[held])) continue;
+      buckets_[i].holds.push_back(held);
+      buckets_[held].most_rows = std::max(buckets_[held].most_rows, buckets_[i].gears.back().rows);
     }
   }
 }
 
-std::optional<size_t> BucketTable::bucket_of(std::span<const core::TensorView> inputs) const {
+std::optional<size_t> BucketTable::bucket_of(std::span<const core::TensorView> inputs, int64_t rows) const {
   Sizes sizes;
   for (const Axis& axis : axes_) {
     if (axis.input >= inputs.size() || axis.axis >= inputs[axis.input].shape.size()) return std::nullopt;
     sizes.push_back(inputs[axis.input].shape[axis.axis]);
   }
-  return bucket_of(sizes);
+  return bucket_of(sizes, rows);
 }
 
-std::optional<size_t> BucketTable::bucket_of(std::span<const int64_t> variable_sizes) const {
+std::optional<size_t> BucketTable::bucket_of(std::span<const int64_t> variable_sizes, int64_t rows) const {
   for (size_t i = 0; i < buckets_.size(); ++i) {
-    if (std::ranges::equal(variable_sizes, sizes_[i], std::less_equal<>())) return i;
+    const bool is_held = std::ranges::equal(variable_sizes, sizes_[i], std::less_equal<>());
+    if (is_held && rows <= buckets_[i].most_rows) return i;
   }
   return std::nullopt;
 }

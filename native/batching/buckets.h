@@ -24,6 +24,7 @@ struct Bucket {
   std::vector<BucketGear> gears;  // by rows, ascending
   std::vector<size_t> holds;      // the buckets whose requests it can hold, widest first: itself leads
   int64_t row_cost_ns = 0;        // of one row, in the gear that is cheapest a row of all that hold it
+  int64_t most_rows = 0;          // that a gear holds of its requests: its own, or one of a bucket that holds it
 };
 
 // Immutable after construction; any thread.
@@ -33,17 +34,17 @@ class BucketTable {
   BucketTable() = default;
 
   // costs_ns: what each gear takes, by its number in the signature; empty: as many nanoseconds as its inputs have
-  // elements. A gear that costs no less than one that holds as much is left out. REQUIRES: a signature that batches.
+  // elements. A gear that costs more than one that holds as much is left out. REQUIRES: a signature that batches.
   BucketTable(const core::Signature& signature, std::span<const int64_t> costs_ns);
 
   // By cost of a row, ascending.
   std::span<const Bucket> buckets() const { return buckets_; }
 
-  // The cheapest bucket that holds rows of these inputs; none if no gear does. Axis 0 is ignored.
-  std::optional<size_t> bucket_of(std::span<const core::TensorView> inputs) const;
+  // The cheapest bucket that holds rows of these inputs, so many in one gear; none if no gear does. Axis 0 is ignored.
+  std::optional<size_t> bucket_of(std::span<const core::TensorView> inputs, int64_t rows = 1) const;
 
   // As bucket_of(), for the sizes of the inputs' variable axes but the batch, one after another.
-  std::optional<size_t> bucket_of(std::span<const int64_t> variable_sizes) const;
+  std::optional<size_t> bucket_of(std::span<const int64_t> variable_sizes, int64_t rows = 1) const;
 
  private:
   struct Axis {

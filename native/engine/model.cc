@@ -28,15 +28,6 @@ batching::BucketTable buckets_of(const ModelOptions& options, const core::Signat
   return options.scheduling.buckets ? batching::BucketTable(signature, costs_ns) : batching::BucketTable();
 }
 
-// Of each bucket's requests, the most rows that any gear holds together.
-std::vector<int64_t> capacities_of(const batching::BucketTable& table) {
-  std::vector<int64_t> capacities(table.buckets().size());
-  for (const batching::Bucket& bucket : table.buckets()) {
-    for (const size_t held : bucket.holds) capacities[held] = std::max(capacities[held], bucket.gears.back().rows);
-  }
-  return capacities;
-}
-
 }  // namespace
 
 Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> executors)
@@ -46,10 +37,10 @@ Model::Model(ModelOptions options, std::vector<std::unique_ptr<Executor>> execut
       gears_(layout_.signature(), layout_.batched()),
       costs_ns_(executors.front()->costs_ns()),
       buckets_(buckets_of(options_, layout_.signature(), costs_ns_)),
-      capacities_(capacities_of(buckets_)),
       statistics_(executors.size(), options_.record_statistics, layout_.signature().gears.size(), layout_.longest()),
       scheduler_(options_.scheduling, buckets_, devices_of(options_, executors.size()),
                  executors.front()->slot_count()) {
+  if (options_.check_finite) finite_.emplace(options_.name, layout_.signature(), layout_.batched());
   share_devices(executors.size());
   const core::MutexLock lock(close_mutex_);
   try {
@@ -120,14 +111,16 @@ void Model::refuse(core::Request& request, const Refusal& refusal) {
 }
 
 // Answers what the model cannot run. REQUIRES: a checked request.
-std::optional<batching::Arrival> Model::admit(core::Request& request) const {
+std::optional<batching::Arrival> Model::admit(core::Request& request) {
   std::string fault = fault_of(request);
   if (fault.empty()) {
     layout_.cut_padding(request);
     const bool by_buckets = options_.scheduling.buckets;
-    const std::optional<size_t> bucket = by_buckets ? buckets_.bucket_of(request.inputs) : std::nullopt;
-    const int64_t capacity_rows = by_buckets ? (bucket ? capacities_[*bucket] : 0) : gears_.most_rows(request.inputs);
+    const std::optional<size_t> bucket = by_buckets ? buckets_.bucket_of(request.inputs, request.rows) : std::nullopt;
+    const int64_t bucket_rows = bucket ? buckets_.buckets()[*bucket].most_rows : 0;
+    const int64_t capacity_rows = by_buckets ? bucket_rows : gears_.most_rows(request.inputs);
     if (capacity_rows >= request.rows) {
+      if (finite_) request.completion = finite_->wrap(std::move(request.completion));
       const int64_t timeout_us = std::min(request.timeout_us.value_or(0), kLongestTimeoutUs);
       return batching::Arrival{
           .rows = request.rows,
@@ -199,6 +192,7 @@ void Model::answer_expired() noexcept {
 Counters Model::statistics() const {
   Counters counters = statistics_.snapshot();
   if (options_.record_statistics) counters.backlog = scheduler_.backlog();
+  if (options_.record_statistics && finite_) counters.nonfinite_rows = finite_->nonfinite_rows();
   return counters;
 }
 

@@ -16,6 +16,7 @@
 #include "core/sink.h"
 #include "engine/answer_order.h"
 #include "engine/executor.h"
+#include "engine/finite_check.h"
 #include "engine/instance.h"
 #include "engine/layout.h"
 #include "engine/model_options.h"
@@ -56,7 +57,7 @@ class Model final : public core::Sink {
  private:
   void share_devices(size_t instances);
   int64_t cost_of(const Batch& batch) const;
-  std::optional<batching::Arrival> admit(core::Request& request) const;
+  std::optional<batching::Arrival> admit(core::Request& request);
   std::string fault_of(const core::Request& request) const;
   std::string misuse_of(const core::Request& request) const;
   const batching::QueuePolicy& policy_of(const core::Request& request) const;
@@ -68,7 +69,7 @@ class Model final : public core::Sink {
   const batching::GearTable gears_;
   const std::vector<int64_t> costs_ns_;
   const batching::BucketTable buckets_;
-  const std::vector<int64_t> capacities_;  // by bucket, rows
+  std::optional<FiniteCheck> finite_;  // of answers, if the options ask for it
   Statistics statistics_;
   Scheduler scheduler_;
   AnswerOrder order_;

@@ -87,6 +87,19 @@ TEST_CASE("a request belongs to the cheapest bucket that holds it on every axis"
   CHECK(table.bucket_of(inputs) == 1);  // however many rows it has
 }
 
+TEST_CASE("a request belongs to a bucket whose requests may have as many rows") {
+  core::Signature signature;
+  signature.inputs = {{"image", core::Dtype::kFp32, {-1, -1, -1}}};
+  signature.gears = {{{{2, 10, 20}}, {}}, {{{8, 20, 10}}, {}}};
+  const BucketTable table(signature, {});
+  CHECK(table.buckets()[0].most_rows == 2);
+  CHECK(bucket_of(table, {10, 10}) == 0);
+  CHECK(table.bucket_of(std::vector<int64_t>{10, 10}, 3) == 1);
+  CHECK_FALSE(table.bucket_of(std::vector<int64_t>{10, 20}, 3).has_value());
+  const BucketTable lengths(tokens({{1, 16}, {8, 64}}), {});
+  CHECK(lengths.bucket_of(std::vector<int64_t>{16, 16}, 8) == 0);  // the longer bucket's gear runs them
+}
+
 TEST_CASE("inputs that are not the model's belong nowhere") {
   const BucketTable table(tokens({{1, 16}}), {});
   CHECK_FALSE(bucket_of(table, {1}).has_value());
@@ -96,7 +109,7 @@ TEST_CASE("inputs that are not the model's belong nowhere") {
   CHECK_FALSE(table.bucket_of(flat).has_value());
 }
 
-TEST_CASE("a gear that costs no less than one that holds as much is left out") {
+TEST_CASE("a gear that costs more than one that holds as much is left out") {
   SUBCASE("longer and cheaper") {
     const std::vector<int64_t> costs = {500, 400, 300};
     const BucketTable table(tokens({{4, 16}, {4, 32}, {1, 16}}), costs);
@@ -104,11 +117,18 @@ TEST_CASE("a gear that costs no less than one that holds as much is left out") {
     CHECK(gears_of(table.buckets()[bucket_of(table, {16, 16}).value()]) == Numbers{2});
   }
   SUBCASE("a whole bucket") {
-    const std::vector<int64_t> costs = {400, 400};
+    const std::vector<int64_t> costs = {401, 400};
     const BucketTable table(tokens({{4, 16}, {4, 32}}), costs);
     REQUIRE(table.buckets().size() == 1);
     CHECK(bucket_of(table, {3, 3}) == 0);
     CHECK(gears_of(table.buckets()[0]) == Numbers{1});
+  }
+  SUBCASE("not one that costs the same and is smaller: what it runs is less") {
+    const std::vector<int64_t> costs = {400, 400, 400};
+    const BucketTable table(tokens({{4, 16}, {4, 32}, {1, 16}}), costs);
+    REQUIRE(table.buckets().size() == 2);
+    CHECK(gears_of(table.buckets()[bucket_of(table, {16, 16}).value()]) == Numbers{2, 0});
+    CHECK(gears_of(table.buckets()[bucket_of(table, {17, 17}).value()]) == Numbers{1});
   }
   SUBCASE("of equals the first stays") {
     const BucketTable table(tokens({{4, 16}, {4, 16}}), {});

@@ -312,6 +312,29 @@ TEST_CASE("the level served leads; later levels fill what its gear has free") {
   CHECK(run(scheduler).tickets == Tickets{low[1]});
 }
 
+TEST_CASE("a trickle of urgent requests takes with it what fits and makes the run worth more") {
+  SchedulerOptions options = by_buckets(0);
+  options.levels = 2;
+  SchedulerCore scheduler = make(options);
+  Tickets low;
+  for (int i = 0; i < 3; ++i) low.push_back(queue(scheduler, kShort, {.priority = 2}));
+  const Ticket longer = queue(scheduler, kLong, {.priority = 2});
+  const Ticket high = queue(scheduler, kShort, {.priority = 1});
+  const TakenBatch batch = run(scheduler);
+  CHECK(batch.gear == 1);
+  CHECK(batch.tickets == Tickets{high, low[0], low[1], low[2]});
+  CHECK(run(scheduler).tickets == Tickets{longer});
+}
+
+TEST_CASE("urgent requests run in no more rows if later ones gain little by it") {
+  SchedulerOptions options = by_buckets(0);
+  options.levels = 2;
+  SchedulerCore scheduler = make(options, {{1, 16}, {4, 16}}, {100, 390});
+  for (int i = 0; i < 3; ++i) queue(scheduler, kShort, {.priority = 2});
+  const Ticket high = queue(scheduler, kShort, {.priority = 1});
+  CHECK(run(scheduler).tickets == Tickets{high});
+}
+
 TEST_CASE("a level waits while the one before it has requests, however long") {
   SchedulerOptions options = by_buckets(0, 1);
   options.levels = 2;
