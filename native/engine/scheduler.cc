@@ -94,7 +94,7 @@ std::vector<Refusal> Scheduler::submit_all(std::vector<core::Request>& requests,
 Refusal Scheduler::queue(core::Request& request, batching::Arrival arrival, int64_t now_ns) {
   if (free_places_.empty()) make_room();
   const batching::Admission admission = core_.submit(std::move(arrival), now_ns);
-  if (admission.verdict == batching::Verdict::kOverloaded) return {admission.verdict, core_.predicted_wait_ns(now_ns)};
+  if (admission.verdict == batching::Verdict::kOverloaded) return {admission.verdict, admission.predicted_wait_ns};
   if (admission.verdict != batching::Verdict::kQueued) return {admission.verdict, 0};
   const uint32_t place = free_places_.back();
   free_places_.pop_back();
