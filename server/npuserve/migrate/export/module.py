@@ -22,7 +22,6 @@ def split_path(path: str) -> tuple[str, str]:
 
 def load_module(path: str, python_path: Sequence[Path]) -> Traceable:
     """Import the function, call it, and return its module in evaluation mode. Raises MigrationError."""
-    torch = imported("torch")
     name, function = split_path(path)
     sys.path[:0] = [str(each) for each in python_path]
     try:
@@ -34,6 +33,7 @@ def load_module(path: str, python_path: Sequence[Path]) -> Traceable:
             if isinstance(error, ModuleNotFoundError)
             else f"mend it until `python -c 'import {name}'` works",
         ) from error
+    torch = imported("torch")
     build = getattr(found, function, None)
     if build is None:
         raise MigrationError(f"source.module: '{name}' has no '{function}'")

@@ -2,30 +2,27 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from npuserve.migrate.chain.gates import Check
 from npuserve.migrate.chain.stage import Result, Tell, Workspace
 from npuserve.migrate.chain.tensors import Tensors, load_samples, save_samples
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.export import results
 from npuserve.migrate.export.checkpoint import read_config
+from npuserve.migrate.export.comparison import advice, compare
 from npuserve.migrate.export.foreign import ForeignTime
 from npuserve.migrate.export.inputs import Inputs, TextModel, fit_to_graph, gather
 from npuserve.migrate.export.job import Job
 from npuserve.migrate.export.onnx_file import check_onnx, name_axes, read_onnx, text_inputs
 from npuserve.migrate.export.packages import imported
-from npuserve.migrate.export.running import agreement, batch_members, cut_rows, padded_rows, run_onnx, worst
+from npuserve.migrate.export.running import run_onnx, worst
 from npuserve.migrate.export.torch_process import GRAPH, LOG, run_job
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript", "torch", "transformers", "tokenizers")
-
-# Rows of the one batch that is compared with single rows.
-_BATCH = 4
 
 
 @dataclass(slots=True)
@@ -69,11 +66,11 @@ class ExportStage:
         export = _export_given if workspace.settings.source.onnx else _export_torch
         inputs, expected, model = export(work)
         _write_texts(work, inputs, expected)
-        answers_before = _rewrite(work, model, inputs)
+        before = _rewrite(work, model)
         with work.foreign.spent():
             check_onnx(model, "the rewritten graph")
             (folder / GRAPH).write_bytes(model.SerializeToString())
-        result = _compare(work, model, inputs.samples, expected, answers_before)
+        result = _compare(work, model, inputs.samples, expected, before)
         return results.finished(
             result,
             folder,
@@ -161,76 +158,33 @@ def _write_texts(work: _Work, inputs: Inputs, expected: Sequence[Tensors]) -> No
     (work.folder / "labels.txt").write_text("".join(f"{label}\n" for label in work.labels))
 
 
-def _rewrite(work: _Work, model: Any, inputs: Inputs) -> Callable[[], list[Tensors]]:
-    """Rewrite the graph in place; return what runs it as it was, should its answers be needed."""
+def _rewrite(work: _Work, model: Any) -> bytes:
+    """Rewrite the graph in place; return what it was."""
     from npuserve.migrate.export.rewrites.registry import rewrite
     from npuserve.migrate.export.rewrites.rewrite import Target
 
     options = work.workspace.settings.export
-    before = model.SerializeToString()
+    before: bytes = model.SerializeToString()
     work.tell("rewriting")
     applied = rewrite(model, Target(options.opset, frozenset(options.decompose)), options.skip_rewrites)
     work.rewrites += [results.rewrite_row(each.plain()) for each in applied]
-
-    def run_before() -> list[Tensors]:
-        return [*run_onnx(imported("onnx").load_from_string(before), inputs.samples)]
-
-    return run_before
+    return before
 
 
-def _compare(
-    work: _Work,
-    model: Any,
-    samples: Sequence[Tensors],
-    expected: Sequence[Tensors],
-    answers_before: Callable[[], list[Tensors]],
-) -> Result:
+def _compare(work: _Work, model: Any, samples: Sequence[Tensors], expected: Sequence[Tensors], before: bytes) -> Result:
     limit = work.workspace.settings.export.min_cosine
     baseline = "the given graph" if work.workspace.settings.source.onnx else "PyTorch"
     work.tell("comparing")
     with work.foreign.spent():
-        answers = run_onnx(model, samples)
-        batch = padded_rows(samples, _BATCH)
-        joined = run_onnx(model, [batch])[0] if batch is not None else None
-    found = agreement(answers, expected)
-    total = worst(found)
-    checks = [
-        Check(
-            name=f"cosine of the answers, ONNX Runtime against {baseline}, worst of {len(samples)} samples",
-            value=total.cosine,
-            sense="above",
-            limit=limit,
-        )
-    ]
-    if joined is not None:
-        rows = cut_rows(joined, samples, _BATCH)
-        padded = worst(agreement(rows, batch_members(samples, expected, _BATCH)))
-        checks.append(
-            Check(
-                name=f"cosine of a padded batch of {len(rows)} against {baseline}'s single answers",
-                value=padded.cosine,
-                sense="above",
-                limit=limit,
-            )
-        )
+        found = compare(model, samples, expected, baseline, limit)
+    total = worst(found.outputs)
     work.notes.append(f"max abs error {total.max_abs_error:.2e}, mean {total.mean_abs_error:.2e}")
-    advice: tuple[str, ...] = ()
-    if not all(each.passed for each in checks):
+    advised: tuple[str, ...] = ()
+    if not found.passed:
         with work.foreign.spent():
-            advice = _advice(work, worst(agreement(answers_before(), expected)).cosine > limit, checks)
-    return Result(checks=checks, advice=advice, figures={"outputs": results.outputs(found)})
-
-
-def _advice(work: _Work, right_before: bool, checks: Sequence[Check]) -> tuple[str, ...]:
-    names = ", ".join(each["rewrite"] for each in work.rewrites)
-    if checks[0].passed:
-        return ("the model answers a padded row unlike the row alone: make it heed attention_mask, or batch no rows",)
-    if right_before and names:
-        return (f"before the rewrites the graph was right: leave one out by export.skip_rewrites (done: {names})",)
-    return (
-        "the graph differs from the model already as it was traced: look for decisions on values of tensors in forward",
-        "try another export.opset",
-    )
+            unchanged = compare(imported("onnx").load_from_string(before), samples, expected, baseline, limit)
+        advised = advice(found, unchanged, [each["rewrite"] for each in work.rewrites])
+    return Result(checks=found.checks, advice=advised, figures={"outputs": results.outputs(found.outputs)})
 
 
 def _versions() -> Mapping[str, str]:

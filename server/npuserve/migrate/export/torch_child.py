@@ -5,7 +5,9 @@ line on standard output, and ends with `outcome.json` in the folder.
 """
 
 import json
+import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,23 +25,28 @@ from npuserve.migrate.export.tracing import Traceable, answer, check_repeatable,
 def main(arguments: Sequence[str]) -> int:
     """Do the job in the file that the first argument names. Returns 1 behind an error that is told."""
     job, folder = Job.read(Path(arguments[0])), Path(arguments[1])
+    threading.Thread(target=_end_with_the_stage, daemon=True).start()
     try:
         write_outcome(folder / OUTCOME, export(job, folder))
     except MigrationError as error:
         failure = {"message": str(error), "advice": error.advice, "setup": isinstance(error, SetupError)}
         (folder / OUTCOME).write_text(json.dumps(failure))
         return 1
+    except OSError as error:
+        # Of a full disk, above all: the file that tells of it is small enough.
+        (folder / OUTCOME).write_text(json.dumps({"errno": error.errno, "strerror": str(error.strerror or error)}))
+        return 1
     return 0
 
 
 def export(job: Job, folder: Path) -> Outcome:
     """Write the graph and the baseline's answers into the folder. Raises MigrationError."""
-    torch = imported("torch")
     samples = load_samples(job.samples)
     tell("loading the model")
     loaded: Traceable
     loaded = load_checkpoint(job.checkpoint, job.task) if job.checkpoint else load_module(job.module, job.python_path)
     loaded = loaded.bound_to(samples[0])
+    torch = imported("torch")
     started = time.monotonic()
     outputs = []
     with torch.no_grad():
@@ -59,6 +66,12 @@ def export(job: Job, folder: Path) -> Outcome:
         applied=[asdict(each) for each in applied],
         notes=notes,
     )
+
+
+def _end_with_the_stage() -> None:
+    """Wait until the stage is gone, killed maybe, and go, too: its end of standard input is closed then."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 def tell(text: str) -> None:

@@ -32,7 +32,10 @@ def run_job(job: Job, graph: Path, log: Path, tell: Tell) -> Outcome:
 
 def _run(folder: Path, errors: IO[str], tell: Tell) -> int:
     command = [sys.executable, "-m", "npuserve.migrate.export.torch_child", str(folder / "job.json"), str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace")
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
+    )
+    assert process.stdin is not None
     assert process.stdout is not None
     reader = threading.Thread(target=_relay, args=(process.stdout, tell), daemon=True)
     reader.start()
@@ -43,6 +46,7 @@ def _run(folder: Path, errors: IO[str], tell: Tell) -> int:
         process.wait()
         reader.join()
         process.stdout.close()
+        process.stdin.close()
 
 
 def _relay(lines: IO[str], tell: Tell) -> None:
@@ -63,6 +67,8 @@ def _outcome(folder: Path, code: int, log: Path) -> Outcome:
             "if the machine ran out of memory, lower export.samples or export.max_length",
         )
     fields = json.loads(path.read_text())
+    if "errno" in fields:
+        raise OSError(fields["errno"], fields["strerror"])
     if "message" in fields:
         kind = SetupError if fields["setup"] else MigrationError
         raise kind(fields["message"], *fields["advice"])
