@@ -2,16 +2,16 @@
 // and who has waited too long. A state machine driven by events: it has no clock, thread or lock, and runs nothing.
 // The engine drives it with threads, Python executors with their event loop, the simulator with virtual time.
 //
-// Requests of one priority level wait in order of arrival, those that may be overtaken least first; a level is served
-// before the levels after it. How a batch is made of them is one of two policies:
+// Requests of one priority level wait in order of arrival; a level is served before the levels after it, which fill
+// what its batches leave free. How a batch is made of them is one of two policies:
 //
 //   - equal shapes: Triton's dynamic batcher (policy.h). Only requests of one row shape share a batch, in order.
 //   - buckets: requests of different lengths share a batch. An instance that can take one gets, of all pairs of a gear
 //     and requests that it holds, the one that wastes the least: the cost of running each request in the best gear for
 //     its length, summed, over the cost of the gear (bucket_choice.h). An idle instance never waits. A request may be
 //     passed over by `max_overtaken` batches, and for `max_queue_delay_ns` if that is not 0; from then on every batch
-//     begins with the oldest request of its level, until that one has gone: nobody starves. A batch passes over a
-//     request if it is led by the request's level and all that it takes of the level is younger (overtaking.h).
+//     begins with the oldest request of its level, until that one has gone: nobody starves within a level. A batch
+//     passes over a request if it is led by the request's level and all that it takes of it is younger (overtaking.h).
 #pragma once
 
 #include <cstddef>
