@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 import zipfile
@@ -33,6 +34,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--outputs", type=Path, metavar="FILE.npz", help="write the outputs under the same numbers")
     add("--latency", type=Path, metavar="FILE.json", help="write the latencies")
     add("--repeat", type=int, default=1, metavar="N", help="run each sample so many times (1)")
+    add("--max-seconds", type=float, default=math.inf, metavar="S", help="repeat a sample no longer than this")
     add("--device", type=int, default=0, metavar="N", help="device to run on (0)")
     add("--acl-library", metavar="FILE", help="AscendCL library, or the folder that it is in")
 
@@ -59,7 +61,9 @@ def _run(session: OmSession, samples: Sequence[Mapping[str, Array]], parsed: arg
         inputs = session.prepared(sample)
         outputs, _ = session.run(inputs)
         answers.append(outputs)
-        seconds = [session.run(inputs)[1] for _ in range(parsed.repeat)]
+        seconds: list[float] = []
+        while len(seconds) < parsed.repeat and (not seconds or sum(seconds) < parsed.max_seconds):
+            seconds.append(session.run(inputs)[1])
         latencies.append(_latency({name: np.shape(array) for name, array in sample.items()}, seconds))
     if parsed.outputs is not None:
         save_samples(parsed.outputs, answers)

@@ -24,7 +24,7 @@ def advice(
             f"layer '{bad.layer.name}' ({bad.layer.kind}) computes wrong in float32: rewrite it before the export, or "
             "look for a fix of the compiler"
         )
-    if target.lowers and best is None:
+    if target.lowers and (best is None or not best.flags):
         found.append('set compile.precision = "must_keep_origin_dtype"')
     found.append('fall back to ONNX Runtime for this model: serve.backend = "onnxruntime"')
     return found

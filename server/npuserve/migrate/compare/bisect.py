@@ -10,14 +10,14 @@ Holds = Callable[[Sequence[str]], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """kept: layers with which the limits hold, in the order given; None: not even with all. trials: questions asked."""
+    """kept: layers with which the limits hold, in the order given; None: no short list. trials: questions asked."""
 
     kept: tuple[str, ...] | None
     trials: int
 
 
-def fewest(ranked: Sequence[str], holds: Holds, *, max_trials: int = 24) -> Search:
-    """Find few layers to keep. ranked: all layers, the likeliest first.
+def fewest(ranked: Sequence[str], holds: Holds, *, max_trials: int = 24, most: float = 0.5) -> Search:
+    """Find few layers to keep. ranked: all layers, the likeliest first. most: the share of them that is still few.
 
     First by halving the number of layers from the top of the list (more layers never make it worse, or so it is taken),
     then by leaving out ever smaller parts of what was found, until single layers were tried or `max_trials` reached.
@@ -26,9 +26,9 @@ def fewest(ranked: Sequence[str], holds: Holds, *, max_trials: int = 24) -> Sear
     asked = _Asked(holds, max_trials)
     if asked.holds(()):
         return Search(kept=(), trials=asked.trials)
-    if not ranked or not asked.holds(tuple(ranked)):
+    few, enough = 0, max(math.ceil(len(ranked) * most), 1)
+    if not ranked or not asked.holds(tuple(ranked[:enough])):
         return Search(kept=None, trials=asked.trials)
-    few, enough = 0, len(ranked)
     while enough - few > 1 and not asked.is_over:
         middle = _middle(few, enough)
         if asked.holds(tuple(ranked[:middle])):

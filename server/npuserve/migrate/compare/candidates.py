@@ -43,7 +43,10 @@ class Candidate:
 
 
 class CandidateSearch:
-    """Compiles the model for one batch in other precisions. folder: for what is compiled; artifacts: for lists."""
+    """Compiles the model for one batch in other precisions.
+
+    folder: for what is compiled. artifacts: for lists. final: where those will be, for the flags that are shown.
+    """
 
     def __init__(
         self,
@@ -53,14 +56,15 @@ class CandidateSearch:
         programs: Programs,
         folder: Path,
         artifacts: Path,
+        final: Path,
     ) -> None:
         self._graph, self._batch = graph, batch
         self._limits = limits
         self._programs = programs
-        self._folder, self._artifacts = folder, artifacts
+        self._folder, self._artifacts, self._final = folder, artifacts, final
         self._source = folder / "whole.onnx"
         save(graph.model, self._source)
-        self._expected: dict[str, Array] = Reference(self._source).run(batch)
+        self._expected: dict[str, Array] = Reference(self._source, programs.foreign).run(batch)
         self.trials = 0
 
     def run(self, layers: Layers, kind: str, tell: Callable[[str], None]) -> list[Candidate]:
@@ -72,14 +76,14 @@ class CandidateSearch:
         kept = self._kept(layers, tell)
         if kept:
             names = write_kept(self._artifacts / "keep_dtype.txt", kept)
-            by_name = (f"--keep_dtype={names}",)
+            by_name = (f"--keep_dtype={self._final / names.name}",)
             found.append(self._candidate(f"{len(kept)} layers by name", by_name, kept=len(kept), keep=names))
         mode = _MIXED[kind]
         found.append(self._candidate("mixed precision", (f"--precision_mode={mode}",), precision=mode))
         if kept:
             kinds = {each.layer.kind for each in layers.errors if each.layer.name in set(kept)}
             path = write_mix_list(self._artifacts / "mixlist.json", kinds)
-            flags = (f"--precision_mode={mode}", f"--modify_mixlist={path}")
+            flags = (f"--precision_mode={mode}", f"--modify_mixlist={self._final / path.name}")
             found.append(self._candidate(f"mixed, {', '.join(sorted(kinds))} kept", flags, precision=mode, mix=path))
         origin = "must_keep_origin_dtype"
         found.append(self._candidate("float32", (f"--precision_mode={origin}",), precision=origin))

@@ -18,6 +18,7 @@ from npuserve.migrate.compare.graph import Layer, LayerGraph, save
 from npuserve.migrate.compare.precision import Target
 from npuserve.migrate.compare.programs import Programs
 from npuserve.migrate.compare.reference import FLOATS, Reference
+from npuserve.migrate.compare.stopwatch import Stopwatch
 from npuserve.migrate.errors import MigrationError
 
 Array = npt.NDArray[Any]
@@ -75,7 +76,7 @@ class Layers:
 
 def compare_layers(graph: LayerGraph, batch: Tensors, target: Target, programs: Programs, folder: Path) -> Layers:
     """Compile the graph with every layer as an output, run it and ONNX Runtime on the batch. Raises MigrationError."""
-    values, kinds = _reference_values(graph, batch)
+    values, kinds = _reference_values(graph, batch, programs.foreign)
     tensors = [tensor for layer in graph.layers for tensor in layer.outputs if tensor in kinds]
     if not tensors:
         raise MigrationError("the graph computes no floating-point tensor from its inputs: there is nothing to compare")
@@ -107,12 +108,12 @@ def layer_errors(
     return tuple(found)
 
 
-def _reference_values(graph: LayerGraph, batch: Tensors) -> tuple[dict[str, Array], dict[str, int]]:
+def _reference_values(graph: LayerGraph, batch: Tensors, foreign: Stopwatch) -> tuple[dict[str, Array], dict[str, int]]:
     """Return the values of all tensors, and the element types of those that are compared."""
     computed = [tensor for layer in graph.layers for tensor in layer.outputs]
     constants = [tensor for layer in graph.layers for tensor in graph.constants_of(layer)]
     tensors = list(dict.fromkeys((*computed, *constants)))
-    reference = Reference(graph.with_outputs(tensors), exact=True)
+    reference = Reference(graph.with_outputs(tensors), foreign, exact=True)
     by_number = reference.run(batch)
     names = {tensor: f"layer_{number}" for number, tensor in enumerate(tensors)}
     values = {**batch, **{tensor: by_number[name] for tensor, name in names.items()}}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from npuserve.migrate.compare.packages import imported
+from npuserve.migrate.compare.stopwatch import Stopwatch
 from npuserve.migrate.errors import MigrationError
 
 if TYPE_CHECKING:
@@ -21,9 +22,13 @@ FLOATS = {"tensor(float)": 1, "tensor(float16)": 10, "tensor(double)": 11}
 
 
 class Reference:
-    """A session. model: a file, or a model in memory. exact: run the graph as it is written, nothing fused."""
+    """A session. model: a file, or a model in memory. exact: run the graph as it is written, nothing fused.
 
-    def __init__(self, model: Path | onnx.ModelProto, *, exact: bool = False) -> None:
+    foreign: what its time is counted in.
+    """
+
+    def __init__(self, model: Path | onnx.ModelProto, foreign: Stopwatch, *, exact: bool = False) -> None:
+        self._foreign = foreign
         runtime = imported("onnxruntime")
         options = runtime.SessionOptions()
         options.log_severity_level = 3
@@ -31,7 +36,8 @@ class Reference:
             options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
         try:
-            self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            with foreign.running():
+                self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common class
             raise MigrationError(f"ONNX Runtime cannot load the graph: {error}") from error
         self.outputs = tuple(each.name for each in self._session.get_outputs())
@@ -41,6 +47,7 @@ class Reference:
         """Return the outputs by name. Raises MigrationError."""
         names = self.outputs if outputs is None else tuple(outputs)
         try:
-            return dict(zip(names, self._session.run(list(names), dict(sample)), strict=True))
+            with self._foreign.running():
+                return dict(zip(names, self._session.run(list(names), dict(sample)), strict=True))
         except Exception as error:  # as above
             raise MigrationError(f"ONNX Runtime cannot run the graph: {error}") from error

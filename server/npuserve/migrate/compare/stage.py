@@ -24,6 +24,7 @@ from npuserve.migrate.compare.precision import Target, target_of
 from npuserve.migrate.compare.programs import Programs
 from npuserve.migrate.compare.reference import Reference
 from npuserve.migrate.compare.single import SingleOperator, SingleOperators, first_bad
+from npuserve.migrate.compare.stopwatch import Stopwatch
 from npuserve.migrate.compare.whole import agreements
 from npuserve.migrate.errors import MigrationError
 
@@ -32,12 +33,11 @@ _ROWS = 8
 _MOST_JUMPS = 8
 
 
-@dataclass(frozen=True, slots=True)
 class CompareStage:
     """Compares the OM of S2 with the ONNX model that it was made from, on S1's samples."""
 
-    folder: str = "S3_compare"
-    title: str = "run the OM against ONNX Runtime, whole and layer by layer"
+    folder = "S3_compare"
+    title = "Compare with ONNX Runtime"
 
     def fingerprint(self, workspace: Workspace) -> str:
         """Return a digest of the models, the samples and the settings."""
@@ -72,16 +72,18 @@ class _Comparison:
         self._settings: Settings = workspace.settings
         self._given: Given = given(workspace)
         self._folder, self._scratch, self._tell = folder, scratch, tell
+        self._final = workspace.work / CompareStage.folder
         self._samples = load_samples(self._given.samples)
         if not self._samples:
             raise MigrationError(f"{self._given.samples} holds no samples")
-        self._programs = Programs(workspace.settings.compile)
+        self._foreign = Stopwatch()
+        self._programs = Programs(workspace.settings.compile, self._foreign)
         self._target: Target = target_of(precision_mode(self._settings.compile))
 
     def result(self, started: float) -> Result:
         self._tell(f"whole model, {len(self._samples)} samples")
         outputs, _ = self._programs.run(self._given.om, self._samples)
-        reference = Reference(self._given.model)
+        reference = Reference(self._given.model, self._foreign)
         whole = agreements(outputs, [reference.run(sample) for sample in self._samples])
         checks = [check for each in whole for check in each.checks(self._settings.compare)]
         self._tell("latency of every gear")
@@ -109,7 +111,7 @@ class _Comparison:
                 "candidates": [each.as_json() for each in findings.candidates],
             },
             seconds=time.monotonic() - started,
-            foreign_seconds=self._programs.seconds,
+            foreign_seconds=self._foreign.seconds,
         )
 
     def _compare_layers(self, findings: _Findings, *, passed: bool) -> None:
@@ -152,6 +154,7 @@ class _Comparison:
             self._programs,
             self._scratch,
             self._folder,
+            self._final,
         )
         return search.run(layers, self._target.type, self._tell)
 
