@@ -14,7 +14,8 @@ def filled(final: Path) -> Iterator[Path]:
 
     If it raises, the folder goes, but for logs, which are then in `NAME.failed`.
     """
-    partial, old, broken = (final.with_name(final.name + end) for end in (".partial", ".old", ".failed"))
+    partial, old = (final.with_name(final.name + end) for end in (".partial", ".old"))
+    broken = failed_folder(final)
     for left in (partial, old, broken):
         shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -28,6 +29,11 @@ def filled(final: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def failed_folder(final: Path) -> Path:
+    """Return where the logs of a stage are that did not end."""
+    return final.with_name(f"{final.name}.failed")
 
 
 def _keep_logs(partial: Path, broken: Path) -> None:

@@ -37,7 +37,14 @@ class Check:
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        return f"{self.name} is {self.value:.6g}{unit}, must be {self.sense} {self.limit:.6g}{unit}"
+        sense = "equal to" if self.sense == "equal" else self.sense
+        return f"{self.name} is {_shown(self.value)}{unit}, must be {sense} {_shown(self.limit)}{unit}"
+
+
+def _shown(value: float) -> str:
+    text = f"{value:.6g}"
+    # Of cosines, how far they are from one.
+    return text if float(text) == value or text not in ("1", "-1") else f"{value:.12g}"
 
 
 def failed(checks: Sequence[Check]) -> tuple[Check, ...]:

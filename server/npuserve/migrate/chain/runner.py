@@ -12,7 +12,7 @@ from typing import Literal
 
 from npuserve import __version__
 from npuserve.migrate.chain.faults import GATE_FAILED, PASSED, Fault, fault_of
-from npuserve.migrate.chain.folders import filled
+from npuserve.migrate.chain.folders import failed_folder, filled
 from npuserve.migrate.chain.progress import Progress
 from npuserve.migrate.chain.record import Record, read_record, write_record
 from npuserve.migrate.chain.stage import Result, Stage, Workspace
@@ -106,12 +106,18 @@ class Runner:
                 raise _needed(place, record)
             record = self._work(place, stage, before)
         except Exception as error:
-            fault, seconds = fault_of(error, self._workspace.work), time.monotonic() - started
+            fault, seconds = self._told(place, error), time.monotonic() - started
             self._progress.ended(self._head(place), "stopped", seconds)
             return Outcome(place=place, status="stopped", fault=fault, seconds=seconds)
         status: Status = "passed" if record.result.passed else "failed"
         self._progress.ended(self._head(place), status, record.result.seconds)
         return Outcome(place=place, status=status, record=record, seconds=record.result.seconds)
+
+    def _told(self, place: StagePlace, error: Exception) -> Fault:
+        """Return the fault, whose advice names the logs that are left."""
+        fault = fault_of(error, self._workspace.work)
+        logs = sorted(failed_folder(self._workspace.work / place.folder).glob("*.log"))
+        return replace(fault, advice=(*fault.advice, *(f"read {log}" for log in logs)))
 
     def _holding(self, place: StagePlace, stage: Stage, before: Mapping[str, str]) -> Record | None:
         """Return the record of an earlier run if it would find the same today."""

@@ -10,6 +10,7 @@ from npuserve.migrate.report.scales import Scale
 WIDTH, HEIGHT = 720, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 46
 SERIES = 6
+_MOST_STEMS = 80
 
 Point = tuple[float, float]
 
@@ -41,14 +42,15 @@ class Chart:
         self.legend.append((name, series % SERIES))
 
     def stems(self, points: Sequence[tuple[float, float, str]], series: int, marked: int | None = None) -> None:
-        """Raise a stem to each point; the text is what it is. marked: the one to be told from the others."""
-        ground = self.y(self.y.low)
+        """Raise a stem to each point if there is room; the text is what it is. marked: the one to be told apart."""
+        ground, is_sparse = self.y(self.y.low), len(points) <= _MOST_STEMS
         for place, (x, y, text) in enumerate(points):
             kind = "bad" if place == marked else f"s{series % SERIES}"
-            at = self.x(x)
+            at, top = self.x(x), self.y(y)
+            stem = f'<line class="stem" x1="{at:.1f}" y1="{ground:.1f}" x2="{at:.1f}" y2="{top:.1f}"/>'
             self.parts.append(
-                f'<g class="{kind}"><title>{escape(text)}</title><line class="stem" x1="{at:.1f}" y1="{ground:.1f}"'
-                f' x2="{at:.1f}" y2="{self.y(y):.1f}"/><circle cx="{at:.1f}" cy="{self.y(y):.1f}" r="4"/></g>'
+                f'<g class="{kind}"><title>{escape(text)}</title>{stem if is_sparse or place == marked else ""}'
+                f'<circle cx="{at:.1f}" cy="{top:.1f}" r="{4 if is_sparse or place == marked else 2.5}"/></g>'
             )
 
     def texts(self, texts: Sequence[tuple[float, float, str]]) -> None:

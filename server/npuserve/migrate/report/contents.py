@@ -17,6 +17,7 @@ from npuserve.migrate.report.numbers import shown
 from npuserve.migrate.report.versions import versions
 from npuserve.migrate.report.words import Words
 
+_STATUS: Mapping[str, str] = {"kept": "passed earlier"}
 _MARKS: Mapping[str, Mark] = {"passed": "good", "kept": "good", "failed": "bad", "stopped": "bad", "pending": "open"}
 
 
@@ -78,7 +79,7 @@ def _gates(run: Run, words: Words) -> Table:
 
 def _gate_rows(outcome: Outcome, words: Words) -> Iterator[list[Cell]]:
     stage = _title(outcome, words)
-    status = Cell(words(outcome.status), _MARKS[outcome.status])
+    status = Cell(words(_STATUS.get(outcome.status, outcome.status)), _MARKS[outcome.status])
     checks = outcome.record.result.checks if outcome.record is not None else ()
     if not checks:
         yield [Cell(stage), Cell(words("no checks") if outcome.record else ""), Cell(""), Cell(""), status]
@@ -141,7 +142,7 @@ def _run_of(outcome: Outcome, words: Words) -> Paragraph:
     result = outcome.record.result
     own = max(result.seconds - result.foreign_seconds, 0)
     parts = (
-        f"{words('status')}: {words(outcome.status)}",
+        f"{words('status')}: {words(_STATUS.get(outcome.status, outcome.status))}",
         f"{words('started')}: {outcome.record.started}",
         f"{result.seconds:.1f} {words('seconds')}",
         f"{words('of them npuserve')}: {own:.1f}",

@@ -26,9 +26,9 @@ class Table:
 
     @property
     def numbers(self) -> list[bool]:
-        """Which columns hold numbers, where they hold anything."""
+        """Which columns hold numbers, where they hold anything; the first names the row."""
         columns = [[row[place] for row in self.rows if row[place].text] for place in range(len(self.head))]
-        return [bool(cells) and all(cell.number for cell in cells) for cells in columns]
+        return [place > 0 and bool(cells) and all(cell.number for cell in cells) for place, cells in enumerate(columns)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ _TITLES: Mapping[str, str] = {
 
 # Of figures that tell more than a page can hold: which, by path.
 _COLUMNS: Mapping[str, Sequence[str]] = {
-    "worst_layers": ("name", "kind", "cosine", "max_abs", "mean_abs", "relative", "ulps"),
+    "worst_layers": ("name", "kind", "cosine", "max_abs", "mean_abs", "relative"),
     "single_operators": ("name", "kind", "faulty", "relative_in_model", "alone.relative", "alone.max_abs", "failure"),
     "candidates": ("name", "kept_layers", "p50_ms", "holds"),
 }
@@ -76,6 +76,7 @@ def blocks_of(figures: Mapping[str, Any], words: Words, *, where: str) -> list[B
             continue
         if rows := rows_of(figures, name):
             blocks += _table(title(name, words), _arranged(name, rows), words, where)
+            blocks += _ulps(rows, words)
         else:
             cell = _single(name, figures, words)
             single.append((Cell(title(name, words)), Cell(cell.text, cell.mark)))
@@ -92,6 +93,20 @@ def _table(caption: str, rows: Sequence[Row], words: Words, where: str) -> list[
     if left := len(rows) - len(cells):
         blocks.append(Paragraph(words("{count} more are in {file}", count=left, file=where), mark="open"))
     return blocks
+
+
+def _ulps(rows: Sequence[Row], words: Words) -> list[Block]:
+    """Return what share of each layer's elements lies how many steps off, if rows tell."""
+    found = [(row, ulps) for row in rows if isinstance(ulps := row.get("ulps"), Mapping) and sum(ulps.values())]
+    ranges = list(dict.fromkeys(name for _, ulps in found for name in ulps))
+    if not found:
+        return []
+    cells = [
+        [Cell(str(row.get("name", "")))]
+        + [Cell(f"{100 * ulps.get(name, 0) / sum(ulps.values()):.1f} %", number=True) for name in ranges]
+        for row, ulps in found
+    ]
+    return [Table(head=(words("name"), *ranges), rows=cells, caption=words("Elements by their error in ULP"))]
 
 
 def _single(name: str, figures: Mapping[str, Any], words: Words) -> Cell:

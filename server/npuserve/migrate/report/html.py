@@ -55,17 +55,17 @@ def _table(table: Table) -> str:
         f'<th class="number">{escape(name)}</th>' if number else f"<th>{escape(name)}</th>"
         for name, number in zip(table.head, table.numbers, strict=True)
     )
-    rows = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
+    rows = "\n".join(f"<tr>{''.join(map(_cell, row, table.numbers))}</tr>" for row in table.rows)
     return (
         f'{_caption(table.caption)}<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{rows}</tbody></table></div>"
     )
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, number: bool) -> str:
     # Only what is long may break within a word; else narrow columns would break short ones.
     long = any(len(word) > _LONG_WORD for word in cell.text.split())
-    kinds = " ".join(kind for kind in (cell.mark, "number" * cell.number, "long" * long) if kind)
+    kinds = " ".join(kind for kind in (cell.mark, "number" * number, "long" * long) if kind)
     text = escape(cell.text).replace("\n", "<br>")
     return f'<td class="{kinds}">{text}</td>' if kinds else f"<td>{text}</td>"
 

@@ -38,8 +38,7 @@ def shown(value: float) -> str:
     if not math.isfinite(value):
         return str(value)
     if abs(value) < 1 and f"{abs(value):.{_DIGITS}f}" == "1.0000":
-        # Of cosines, how far they are from one.
-        return f"{value:.8f}".rstrip("0").rstrip(".")
+        return _near_one(value)
     if not _SMALL <= abs(value) < 10**_DIGITS:
         return _scientific(value)
     return f"{value:.{_DIGITS}g}"
@@ -51,6 +50,14 @@ def unit_of(name: str) -> tuple[str, str]:
         if name.endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)].replace("_", " "), unit
     return name.replace("_", " "), ""
+
+
+def _near_one(value: float) -> str:
+    """Show of cosines how far they are from one, however near."""
+    text = f"{value:.8f}"
+    if text not in ("1.00000000", "-1.00000000"):
+        return text.rstrip("0")
+    return f"{'1 − ' if value > 0 else '−1 + '}{_scientific(1 - abs(value))}"
 
 
 def _scientific(value: float) -> str:

@@ -22,7 +22,6 @@ _COLUMNS: Mapping[str, str] = {
     "onnx": "ONNX",
     "host": "host memory",
     "device": "device memory",
-    "ulps": "ULP histogram",
     "argmax agreement": "same answer",
 }
 
