@@ -81,12 +81,11 @@ class CompileStage:
         self._environment = dict(os.environ if environment is None else environment)
 
     def fingerprint(self, workspace: Workspace) -> str:
-        """Return a digest of the settings, of what is compiled and of the compiler."""
+        """Return a digest of the settings, of the files that they name and of the compiler."""
         settings = workspace.settings
         digest = hashlib.sha256(repr((settings.compile, settings.export.max_length)).encode())
-        export = workspace.work / EXPORT
         named = [Path(flag.partition("=")[2]) for flag in settings.compile.extra]
-        for path in (export / MODEL, export / LENGTHS, settings.compile.mix_list, *named):
+        for path in (settings.compile.mix_list, *named):
             if path is not None and path.is_file():
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
