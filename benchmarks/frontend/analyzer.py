@@ -21,21 +21,21 @@ class Analysis:
     p99_ms: float
 
 
-def concurrency(address: str, in_flight: int, seconds: float) -> Analysis:
+def concurrency(address: str, in_flight: int, seconds: float, model: str = MODEL) -> Analysis:
     """A closed loop of `in_flight` requests."""
-    return _analyze(address, ["--concurrency-range", str(in_flight)], seconds)
+    return _analyze(address, ["--concurrency-range", str(in_flight)], seconds, model)
 
 
-def rate(address: str, per_second: float, seconds: float) -> Analysis:
+def rate(address: str, per_second: float, seconds: float, model: str = MODEL) -> Analysis:
     """An open loop: evenly spaced requests, sent on time whether answers come or not."""
-    return _analyze(address, ["--request-rate-range", f"{per_second:.6g}"], seconds)
+    return _analyze(address, ["--request-rate-range", f"{per_second:.6g}"], seconds, model)
 
 
-def _analyze(address: str, load: list[str], seconds: float) -> Analysis:
+def _analyze(address: str, load: list[str], seconds: float, model: str) -> Analysis:
     program, environment = perf_analyzer()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.csv"
-        command = [str(program), "-m", MODEL, "-u", address, "-i", "grpc", "--async", *load, "-f", str(report)]
+        command = [str(program), "-m", model, "-u", address, "-i", "grpc", "--async", *load, "-f", str(report)]
         # Every window counts: how much the rounds differ is told by their spread.
         command += ["-p", str(round(seconds * 1000 / WINDOWS)), "-r", str(WINDOWS), "--stability-percentage", "999"]
         result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)

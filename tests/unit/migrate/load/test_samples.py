@@ -34,7 +34,7 @@ def test_json_lines_may_leave_the_batch_axis_out() -> None:
     first, second = read_samples(lines, "f", TOKENS)
     assert as_lists(first) == {"input_ids": [[1, 2]], "attention_mask": [[1, 1]]}
     assert as_lists(second) == {"input_ids": [[3], [4]], "attention_mask": [[1], [1]]}
-    assert (first["input_ids"].dtype, first["attention_mask"].dtype) == (np.int32, np.int64)
+    assert (first["input_ids"].dtype, first["attention_mask"].dtype) == (np.dtype(np.int32), np.dtype(np.int64))
 
 
 def test_json_lines_have_texts_for_models_of_texts() -> None:
@@ -107,7 +107,7 @@ def test_shapes_say_what_lengths_do_not() -> None:
     (sample,) = made_up_samples(TOKENS, (), {"input_ids": (5,), "attention_mask": (6,)}, seed=0)
     assert (sample["input_ids"].shape, sample["attention_mask"].shape) == ((1, 5), (1, 6))
     (fixed,) = made_up_samples(FIXED, (), {}, seed=0)
-    assert (fixed["x"].shape, fixed["x"].dtype) == ((2, 3), np.float32)
+    assert (fixed["x"].shape, fixed["x"].dtype) == ((2, 3), np.dtype(np.float32))
     with pytest.raises(MigrationError, match=r"variable sizes.*give a data set, --lengths or --shape"):
         made_up_samples(TOKENS, (), {}, seed=0)
     with pytest.raises(MigrationError, match="no input 'y'"):
