@@ -17,6 +17,11 @@ from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.serve.graph_interface import GraphInterface
 
 LABELS = "labels.txt"
+_RUNTIME_BEGINNINGS = ("session.", "intra_op_", "inter_op_", "enable_mem_", "ENABLE_", "DISABLE_")
+_RUNTIME = frozenset(
+    {"execution_mode", "memory.enable_memory_arena_shrinkage", "INFERENCE_MODE", "TORCH_COMPILE_OPTIONAL_PARAMETERS"}
+    | {"INTRA_OP_THREAD_COUNT", "INTER_OP_THREAD_COUNT"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +75,19 @@ def adapted_config(old: ModelConfig, plan: ConfigPlan) -> ModelConfig:
     preferred = [size for size in config.dynamic_batching.preferred_batch_size if size <= config.max_batch_size]
     if config.HasField("dynamic_batching"):
         config.dynamic_batching.preferred_batch_size[:] = preferred
-    for key in list(config.parameters):
-        if key.startswith(("session.", "intra_op_", "inter_op_", "execution_mode", "enable_mem_", "INFERENCE_MODE")):
-            del config.parameters[key]
+    for key in runtime_parameters(config):
+        del config.parameters[key]
     for group in config.instance_group:
         if group.kind == ModelInstanceGroup.KIND_CPU:
             # An OM runs where NPUs are.
             group.ClearField("kind")
         group.ClearField("profile")
     return config
+
+
+def runtime_parameters(config: ModelConfig) -> list[str]:
+    """Return the parameters that only ONNX Runtime or libtorch know."""
+    return sorted(key for key in config.parameters if key in _RUNTIME or key.startswith(_RUNTIME_BEGINNINGS))
 
 
 def read_config(path: Path) -> ModelConfig:
