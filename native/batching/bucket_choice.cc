@@ -23,6 +23,13 @@ int64_t fitting_rows(const RequestQueue& queue, const Line& line, int64_t room, 
   return rows;
 }
 
+bool is_of_single_rows(const RequestQueue& queue, size_t tier) {
+  for (size_t line = 0; line < queue.lines(); ++line) {
+    if (!queue.line(tier, line).has_single_rows()) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 BucketChooser::BucketChooser(const BucketTable& table, int64_t max_rows) {
@@ -54,14 +61,8 @@ BucketChooser::BucketChooser(const BucketTable& table, int64_t max_rows) {
 
 BucketChoice BucketChooser::fill(const RequestQueue& queue, size_t tier, size_t bucket, const UsableGear& gear,
                                  std::optional<Ticket> leader, size_t oldest_line) const {
-  BucketChoice choice;
-  choice.bucket = bucket;
-  choice.gear = gear;
-  choice.leader = leader;
-  choice.has_oldest = leader.has_value();
+  BucketChoice choice = begin(bucket, queue, leader);
   choice.has_all = true;
-  choice.rows = leader ? queue[*leader].waiting.rows : 0;
-  choice.useful_ns = choice.rows * buckets_[oldest_line].row_cost_ns;
   for (const size_t held : buckets_[bucket].holds) {
     const Line& line = queue.line(tier, held);
     if (line.requests == 0) continue;
@@ -73,9 +74,46 @@ BucketChoice BucketChooser::fill(const RequestQueue& queue, size_t tier, size_t 
     choice.has_oldest |= held == oldest_line && rows > 0;
     choice.has_all &= rows + left_out == line.rows;
   }
-  choice.efficiency = static_cast<double>(choice.useful_ns) / static_cast<double>(gear.cost_ns);
-  choice.is_final = choice.rows >= buckets_[bucket].best_rows && choice.efficiency >= kEqual;
+  rate(gear, choice);
   return choice;
+}
+
+// The same where every request is one row. Then a gear of more rows takes what those before it take, and more: all
+// gears of a bucket together cost a walk over its lines.
+void BucketChooser::grow(const RequestQueue& queue, size_t tier, const UsableGear& gear, size_t oldest_line,
+                         Growing& growing) const {
+  BucketChoice& choice = growing.choice;
+  const std::vector<size_t>& holds = buckets_[choice.bucket].holds;
+  for (; growing.at < holds.size(); ++growing.at, growing.taken = 0) {
+    const size_t held = holds[growing.at];
+    const bool has_leader = choice.leader && held == oldest_line;
+    const int64_t left = queue.line(tier, held).rows - (has_leader ? 1 : 0) - growing.taken;
+    const int64_t rows = std::min(left, gear.rows - choice.rows);
+    choice.rows += rows;
+    choice.useful_ns += rows * buckets_[held].row_cost_ns;
+    choice.has_oldest |= held == oldest_line && rows > 0;
+    growing.taken += rows;
+    if (rows < left) break;
+  }
+  choice.has_all = growing.at == holds.size();
+  rate(gear, choice);
+}
+
+BucketChoice BucketChooser::begin(size_t bucket, const RequestQueue& queue, std::optional<Ticket> leader) const {
+  BucketChoice choice;
+  choice.bucket = bucket;
+  if (!leader) return choice;
+  choice.leader = leader;
+  choice.has_oldest = true;
+  choice.rows = queue[*leader].waiting.rows;
+  choice.useful_ns = choice.rows * buckets_[queue[*leader].line].row_cost_ns;
+  return choice;
+}
+
+void BucketChooser::rate(const UsableGear& gear, BucketChoice& choice) const {
+  choice.gear = gear;
+  choice.efficiency = static_cast<double>(choice.useful_ns) / static_cast<double>(gear.cost_ns);
+  choice.is_final = choice.rows >= buckets_[choice.bucket].best_rows && choice.efficiency >= kEqual;
 }
 
 std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, size_t tier,
@@ -88,13 +126,20 @@ std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, siz
                            (choice.efficiency == current->efficiency && choice.rows > current->rows);
     if (is_better) current = choice;
   };
+  const bool has_single_rows = is_of_single_rows(queue, tier);
   for (size_t i = 0; i < buckets_.size(); ++i) {
     const UsableBucket& bucket = buckets_[i];
+    Growing growing{.choice = begin(i, queue, leader)};
     if (leader && std::ranges::find(bucket.holds, oldest_line) == bucket.holds.end()) continue;
     for (const UsableGear& gear : bucket.gears) {
       if (leader && queue[*leader].waiting.rows > gear.rows) continue;
       if (best && gear.best_efficiency < kEqual * best->efficiency) continue;
-      const BucketChoice choice = fill(queue, tier, i, gear, leader, oldest_line);
+      if (has_single_rows) {
+        grow(queue, tier, gear, oldest_line, growing);
+      } else {
+        growing.choice = fill(queue, tier, i, gear, leader, oldest_line);
+      }
+      const BucketChoice& choice = growing.choice;
       if (choice.rows > 0) {
         consider(best, choice);
         if (choice.has_oldest) consider(best_with_oldest, choice);

@@ -58,6 +58,16 @@ class BucketChooser {
     int64_t best_rows = 0;  // of the gear that is cheapest a row
   };
 
+  // The choice of a gear, from which that of the bucket's next one is made.
+  struct Growing {
+    BucketChoice choice;
+    size_t at = 0;      // the bucket's `holds` before this one are in it altogether
+    int64_t taken = 0;  // rows of this one that are
+  };
+
+  BucketChoice begin(size_t bucket, const RequestQueue& queue, std::optional<Ticket> leader) const;
+  void grow(const RequestQueue& queue, size_t tier, const UsableGear& gear, size_t oldest_line, Growing& growing) const;
+  void rate(const UsableGear& gear, BucketChoice& choice) const;
   BucketChoice fill(const RequestQueue& queue, size_t tier, size_t bucket, const UsableGear& gear,
                     std::optional<Ticket> leader, size_t oldest_line) const;
   void fill_up(const RequestQueue& queue, size_t tier, BucketChoice& choice) const;
