@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from npuserve import __version__
-from npuserve.cli import atc, bench, describe, migrate, plan, run, serve
+from npuserve.cli import atc, bench, describe, doctor, migrate, plan, run, serve
 from npuserve.cli.bench_flags import add_bench_arguments
 from npuserve.cli.compatibility import RENAMED, renamed
 from npuserve.cli.parser import Parser, unrecognized
@@ -68,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     )
     commands.add_parser("migrate", help="take a model from a checkpoint to an approved service, with a report")
+    doctor.add_doctor_arguments(
+        commands.add_parser(
+            "doctor",
+            help="say what this machine lacks, and what to do about it",
+            usage="npuserve doctor [--json] [--acl-library FILE]",
+            description="Checks driver, devices, CANN, the emulator, packages and the system. Exit code 1: a problem.",
+        )
+    )
     commands.add_parser("version", help="print the version")
     parsed, unknown = parser.parse_known_args(given)
     if unknown:
@@ -81,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return bench.run(parsed)
     if parsed.command == "describe":
         return describe.run(parsed, os.environ)
+    if parsed.command == "doctor":
+        return doctor.run(parsed, os.environ)
     if parsed.command == "plan":
         return plan.run(parsed)
     if parsed.command == "run":
