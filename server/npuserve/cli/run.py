@@ -19,6 +19,10 @@ from npuserve.migrate.chain.tensors import load_samples, save_samples
 
 QUANTILES = (50, 95, 99)
 
+# Of each gear.
+GEAR_RUNS = 20
+GEAR_SECONDS = 0.5
+
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
@@ -33,6 +37,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--outputs", type=Path, metavar="FILE.npz", help="write the outputs under the same numbers")
     add("--latency", type=Path, metavar="FILE.json", help="write the latencies")
+    add("--gears", type=Path, metavar="FILE.json", help="time every gear too, filled with the first sample's values")
     add("--repeat", type=int, default=1, metavar="N", help="run each sample so many times (1)")
     add("--max-seconds", type=float, default=math.inf, metavar="S", help="repeat a sample no longer than this")
     add("--device", type=int, default=0, metavar="N", help="device to run on (0)")
@@ -58,19 +63,34 @@ def _run(session: OmSession, samples: Sequence[Mapping[str, Array]], parsed: arg
     answers: list[dict[str, Array]] = []
     latencies: list[dict[str, Any]] = []
     for sample in samples:
-        inputs = session.prepared(sample)
-        outputs, _ = session.run(inputs)
-        answers.append(outputs)
-        seconds: list[float] = []
-        while len(seconds) < parsed.repeat and (not seconds or sum(seconds) < parsed.max_seconds):
-            seconds.append(session.run(inputs)[1])
-        latencies.append(_latency({name: np.shape(array) for name, array in sample.items()}, seconds))
+        answers.append(session.run(session.prepared(sample))[0])
+        latencies.append(_timed(session, sample, parsed.repeat, parsed.max_seconds))
     if parsed.outputs is not None:
         save_samples(parsed.outputs, answers)
     if parsed.latency is not None:
         parsed.latency.write_text(json.dumps(latencies, indent=1) + "\n")
+    if parsed.gears is not None:
+        gears = [_timed(session, gear, GEAR_RUNS, GEAR_SECONDS) for gear in _gears(session, samples[0])]
+        parsed.gears.write_text(json.dumps(gears, indent=1) + "\n")
+        latencies += gears
     print(_table(latencies))
     return 0
+
+
+def _gears(session: OmSession, sample: Mapping[str, Array]) -> list[dict[str, Array]]:
+    names = [spec.name for spec in session.signature.inputs]
+    return [
+        {name: np.resize(sample[name], shape) for name, shape in zip(names, gear.input_shapes, strict=True)}
+        for gear in session.signature.gears
+    ]
+
+
+def _timed(session: OmSession, sample: Mapping[str, Array], repeat: int, max_seconds: float) -> dict[str, Any]:
+    inputs = session.prepared(sample)
+    seconds: list[float] = []
+    while len(seconds) < repeat and (not seconds or sum(seconds) < max_seconds):
+        seconds.append(session.run(inputs)[1])
+    return _latency({name: np.shape(array) for name, array in sample.items()}, seconds)
 
 
 def _samples(path: Path) -> list[dict[str, Array]]:

@@ -43,6 +43,15 @@ def test_one_sample_needs_no_numbers_and_a_fixed_shape_runs(
     assert "x:4,4" in capsys.readouterr().out
 
 
+def test_every_gear_is_timed(models: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", x=np.ones((1, 4), np.float32))
+    flags = [f"--inputs={tmp_path / 'in.npz'}", f"--gears={tmp_path / 'gears.json'}"]
+    assert main(["run", str(models / "identity_b8.om"), *flags]) == 0
+    gears = json.loads((tmp_path / "gears.json").read_text())
+    assert [each["shapes"] for each in gears] == [{"x": [rows, 4]} for rows in (1, 2, 4, 8)]
+    assert all(each["p50_ms"] > 0 for each in gears)
+
+
 @pytest.mark.parametrize(
     ("inputs", "text", "code"),
     [

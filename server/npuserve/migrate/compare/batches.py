@@ -1,6 +1,6 @@
-"""Inputs of fixed shapes, made from samples of any length."""
+"""One batch, made from samples of any length."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,6 @@ def joined(samples: Sequence[Tensors], rows: int) -> dict[str, Array]:
     if len(taken) == 1:
         return dict(taken[0])
     return {name: _stacked([sample[name] for sample in taken]) for name in taken[0]}
-
-
-def filled(sample: Tensors, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
-    """Return inputs of these shapes, filled with a sample's values over and over."""
-    return {name: np.resize(sample[name], tuple(shape)) for name, shape in shapes.items()}
 
 
 def _rows(samples: Sequence[Tensors]) -> int:

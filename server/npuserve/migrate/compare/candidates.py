@@ -118,8 +118,8 @@ class CandidateSearch:
         self, *, precision: str | None = None, keep: Path | None = None, mix: Path | None = None, repeat: int = 1
     ) -> tuple[tuple[Agreement, ...], float]:
         om = self._programs.compile(self._source, self._batch, precision=precision, keep=keep, mix_list=mix)
-        outputs, latencies = self._programs.run(om, [self._batch], repeat=repeat)
-        return agreements(outputs, [self._expected]), float(latencies[0]["p50_ms"])
+        ran = self._programs.run(om, [self._batch], repeat=repeat)
+        return agreements(ran.outputs, [self._expected]), float(ran.latencies[0]["p50_ms"])
 
 
 def cheapest(candidates: Sequence[Candidate]) -> Candidate | None:

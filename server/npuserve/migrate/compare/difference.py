@@ -1,5 +1,6 @@
 """How far two tensors of one layer lie apart."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -67,10 +68,19 @@ def difference(actual: Array, expected: Array, kind: Type) -> Difference:
 
 def cosine(left: Array, right: Array) -> float:
     """Return the cosine of two flat tensors; two that are zero are equal."""
-    lengths = float(np.linalg.norm(left) * np.linalg.norm(right))
+    lengths = _length(left) * _length(right)
     if lengths == 0.0:
         return float(not np.any(left) and not np.any(right))
-    return float(min(1.0, np.dot(left, right) / lengths))
+    return min(1.0, _product(left, right) / lengths)
+
+
+def _product(left: Array, right: Array) -> float:
+    # Not numpy's dot: its threads wait for each other where other programs have the cores.
+    return float(np.einsum("i,i->", left, right))
+
+
+def _length(values: Array) -> float:
+    return math.sqrt(_product(values, values))
 
 
 def _largest(values: Array) -> float:
@@ -82,7 +92,7 @@ def _mean(values: Array) -> float:
 
 
 def _relative(error: Array, reference: Array) -> float:
-    size, off = float(np.linalg.norm(reference)), float(np.linalg.norm(error))
+    size, off = _length(reference), _length(error)
     if off == 0.0:
         return 0.0
     return min(off / size, BROKEN) if size else BROKEN

@@ -1,17 +1,12 @@
 """What the stages before left."""
 
-import json
-import os
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from npuserve.migrate.chain.settings import CompileSettings
 from npuserve.migrate.chain.stage import Workspace
 from npuserve.migrate.compile.atc import COMMAND
-from npuserve.migrate.compile.description import describe
 from npuserve.migrate.errors import MigrationError
 
 EXPORTED, COMPILED = "S1_export", "S2_compile"
@@ -29,17 +24,6 @@ class Given:
     def files(self) -> tuple[Path, ...]:
         """All of them."""
         return self.model, self.om, self.samples
-
-    def description(self) -> Mapping[str, Any]:
-        """Return what the OM says of itself: S2 has asked it, or it is asked now. Raises MigrationError."""
-        kept = self.om.with_name("description.json")
-        if kept.is_file():
-            content: dict[str, Any] = json.loads(kept.read_text())
-            return content
-        description = describe(self.om, os.environ)
-        if description.content is None:
-            raise MigrationError(f"{self.om} cannot be loaded: {description.error}")
-        return description.content
 
 
 def given(workspace: Workspace) -> Given:

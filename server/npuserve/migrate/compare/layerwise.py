@@ -82,7 +82,7 @@ def compare_layers(graph: LayerGraph, batch: Tensors, target: Target, programs: 
         raise MigrationError("the graph computes no floating-point tensor from its inputs: there is nothing to compare")
     source = folder / "layers.onnx"
     save(graph.with_outputs(tensors, kinds), source)
-    outputs = programs.run(programs.compile(source, batch), [batch])[0][0]
+    outputs = programs.run(programs.compile(source, batch), [batch]).outputs[0]
     return Layers(errors=layer_errors(graph, values, _aligned(tensors, outputs), target), values=values)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,15 @@ Array = npt.NDArray[Any]
 _TAIL_LINES = 15
 # Of repeating one sample.
 _MOST_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What an OM answered and how long it took, an entry a sample. gears: how long each gear takes, if asked."""
+
+    outputs: list[dict[str, Array]]
+    latencies: list[dict[str, Any]]
+    gears: list[dict[str, Any]]
 
 
 class Programs:
@@ -64,16 +73,27 @@ class Programs:
             raise MigrationError(f"atc refused {model.name}: {compiled.reason}")
         return compiled.om
 
-    def run(
-        self, om: Path, samples: Sequence[Tensors], *, repeat: int = 1
-    ) -> tuple[list[dict[str, Array]], list[dict[str, Any]]]:
-        """Return an OM's outputs and latencies, an entry a sample. Raises MigrationError."""
+    def run(self, om: Path, samples: Sequence[Tensors], *, repeat: int = 1) -> Ran:
+        """Run an OM. Raises MigrationError."""
+        return self._ran(om, samples, [f"--repeat={repeat}", f"--max-seconds={_MOST_SECONDS}"])
+
+    def run_with_gears(self, om: Path, samples: Sequence[Tensors]) -> Ran:
+        """Run an OM, and time its gears. Raises MigrationError."""
+        return self._ran(om, samples, [], gears=True)
+
+    def _ran(self, om: Path, samples: Sequence[Tensors], flags: Sequence[str], *, gears: bool = False) -> Ran:
         with tempfile.TemporaryDirectory() as folder:
-            inputs, outputs, latency = (Path(folder) / name for name in ("in.npz", "out.npz", "latency.json"))
+            inputs, outputs, latency, timed = (
+                Path(folder) / each for each in ("in.npz", "out.npz", "l.json", "g.json")
+            )
             save_samples(inputs, samples)
             files = [f"--inputs={inputs}", f"--outputs={outputs}", f"--latency={latency}"]
-            self._run([str(om), *files, f"--repeat={repeat}", f"--max-seconds={_MOST_SECONDS}"])
-            return load_samples(outputs), json.loads(latency.read_text())
+            self._run([str(om), *files, *flags, *([f"--gears={timed}"] if gears else [])])
+            return Ran(
+                outputs=load_samples(outputs),
+                latencies=json.loads(latency.read_text()),
+                gears=json.loads(timed.read_text()) if gears else [],
+            )
 
     def _run(self, arguments: Sequence[str]) -> None:
         with self.foreign.running():

@@ -65,7 +65,7 @@ class SingleOperators:
         save(model, source)
         om = self.programs.compile(source, inputs)
         expected = list(Reference(model, self.programs.foreign, exact=True).run(inputs).values())
-        actual = list(self.programs.run(om, [inputs])[0][0].values())
+        actual = list(self.programs.run(om, [inputs]).outputs[0].values())
         pairs = zip(actual, expected, strict=True)
         compared = [difference(*pair, self.target.type) for pair in pairs if pair[1].dtype.kind == "f"]
         return max(compared, key=lambda each: each.relative)

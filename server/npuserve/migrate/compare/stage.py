@@ -81,13 +81,12 @@ class _Comparison:
         self._target: Target = target_of(precision_mode(self._settings.compile))
 
     def result(self, started: float) -> Result:
-        self._tell(f"whole model, {len(self._samples)} samples")
-        outputs, _ = self._programs.run(self._given.om, self._samples)
+        self._tell(f"whole model, {len(self._samples)} samples and every gear")
+        ran = self._programs.run_with_gears(self._given.om, self._samples)
         reference = Reference(self._given.model, self._foreign)
-        whole = agreements(outputs, [reference.run(sample) for sample in self._samples])
+        whole = agreements(ran.outputs, [reference.run(sample) for sample in self._samples])
         checks = [check for each in whole for check in each.checks(self._settings.compare)]
-        self._tell("latency of every gear")
-        latencies = gear_latencies(self._given.om, self._given.description(), self._samples[0], self._programs)
+        latencies = gear_latencies(ran.gears)
         self._write("latency.json", latencies)
         findings = _Findings()
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from npuserve.migrate.compare.batches import filled, joined
+from npuserve.migrate.compare.batches import joined
 from npuserve.migrate.compare.graph import LayerGraph
 from npuserve.migrate.compare.layerwise import layer_errors
 from npuserve.migrate.compare.mix_list import mix_list, write_kept
@@ -114,12 +114,6 @@ def test_samples_become_a_batch_padded_with_zeros() -> None:
 def test_samples_that_cannot_be_joined_are_left_out() -> None:
     samples = [{"x": np.ones((1, 2)), "scale": np.array(2.0)}] * 2
     assert joined(samples, 8)["x"].shape == (1, 2)
-
-
-def test_a_gear_is_filled_with_a_samples_values() -> None:
-    sample = token_samples(np.random.default_rng(1), (3,))[0]
-    inputs = filled(sample, {"input_ids": (2, 4), "attention_mask": (2, 4)})
-    np.testing.assert_array_equal(inputs["input_ids"].ravel()[:6], np.tile(sample["input_ids"].ravel(), 2))
 
 
 def test_lists_are_written_as_the_compiler_reads_them(tmp_path: Path) -> None:
