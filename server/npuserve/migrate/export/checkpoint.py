@@ -106,7 +106,9 @@ def load_checkpoint(folder: Path, task: str) -> Traceable:
             "answer at random",
             "export the fine-tuned checkpoint, not the pre-trained one",
         )
-    return Traceable(model.float().eval(), text=True)
+    # An additive mask would reach the layers whose window it replaces.
+    windows = "sliding_attention" in (getattr(model.config, "layer_types", None) or ())
+    return Traceable(model.float().eval(), maskable=not windows)
 
 
 def _check_head(folder: Path, heads: list[str], named: str, task: str) -> None:

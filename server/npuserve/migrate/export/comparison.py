@@ -6,6 +6,7 @@ from typing import Any
 
 from npuserve.migrate.chain.gates import Check, failed
 from npuserve.migrate.chain.tensors import Tensors
+from npuserve.migrate.export.onnx_file import fixed_axis
 from npuserve.migrate.export.running import (
     Agreement,
     agreement,
@@ -51,7 +52,8 @@ def compare(
             limit=limit,
         )
     ]
-    if (batch := padded_rows(samples, _BATCH)) is not None:
+    free = all(fixed_axis(model, name, 0) is None for name in samples[0])
+    if free and (batch := padded_rows(samples, _BATCH)) is not None:
         rows = cut_rows(run_onnx(model, [batch])[0], samples, _BATCH)
         members = batch_members(samples, expected, _BATCH)
         checks.append(

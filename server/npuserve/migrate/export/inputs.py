@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from npuserve.migrate.chain.settings import ExportSettings, SourceSettings
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.export.dataset import read_rows, spread
 from npuserve.migrate.export.example_inputs import length_of, random_texts, read_inputs
-from npuserve.migrate.export.onnx_file import input_names
+from npuserve.migrate.export.onnx_file import fixed_axis, input_names
 from npuserve.migrate.export.tokenizing import encode, load_tokenizer, make_tokenizer_json, samples_of
+
+Array = npt.NDArray[Any]
 
 TOKENIZER = "tokenizer.json"
 DATASET = "dataset.jsonl"
@@ -91,10 +94,17 @@ def fit_to_graph(samples: Sequence[Tensors], model: Any) -> list[Tensors]:
                 f"among ({', '.join(sample)})",
                 "give source.inputs with an array for each of the graph's inputs",
             )
-        fitted.append(
-            {name: row[name].astype(onnx.helper.tensor_dtype_to_np_dtype(wanted[name]), copy=False) for name in names}
-        )
+        dtypes = {name: onnx.helper.tensor_dtype_to_np_dtype(wanted[name]) for name in names}
+        fitted.append({name: _padded(row[name].astype(dtypes[name], copy=False), model, name) for name in names})
     return fitted
+
+
+def _padded(tokens: Array, model: Any, name: str) -> Array:
+    """Return tokens as long as the graph wants them, if it wants one length alone."""
+    length = fixed_axis(model, name, 1)
+    if length is None or tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] >= length:
+        return tokens
+    return np.pad(tokens, ((0, 0), (0, length - tokens.shape[1])))
 
 
 def _copy_tokenizer(source: SourceSettings, folder: Path) -> Path | None:

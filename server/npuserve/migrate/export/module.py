@@ -46,4 +46,4 @@ def load_module(path: str, python_path: Sequence[Path]) -> Traceable:
         ) from error
     if not isinstance(model, torch.nn.Module):
         raise MigrationError(f"source.module: {path}() returned {type(model).__name__}, not a torch.nn.Module")
-    return Traceable(model.eval(), text=False)
+    return Traceable(model.eval(), maskable=False)

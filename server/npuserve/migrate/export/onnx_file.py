@@ -68,6 +68,14 @@ def input_names(model: Any) -> tuple[str, ...]:
     return tuple(each.name for each in model.graph.input if each.name not in held)
 
 
+def fixed_axis(model: Any, name: str, axis: int) -> int | None:
+    """Return the size that an input must have along an axis; None if any will do."""
+    (found,) = (each for each in model.graph.input if each.name == name)
+    dims = found.type.tensor_type.shape.dim
+    fixed = axis < len(dims) and dims[axis].HasField("dim_value")
+    return int(dims[axis].dim_value) if fixed else None
+
+
 def shapes_of(values: Sequence[Any]) -> Mapping[str, str]:
     """Return types and shapes of a graph's inputs or outputs, as `INT64 [batch, sequence]`."""
     onnx = imported("onnx")

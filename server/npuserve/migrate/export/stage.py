@@ -17,7 +17,7 @@ from npuserve.migrate.export.comparison import advice, compare
 from npuserve.migrate.export.foreign import ForeignTime
 from npuserve.migrate.export.inputs import Inputs, TextModel, fit_to_graph, gather
 from npuserve.migrate.export.job import Job
-from npuserve.migrate.export.onnx_file import check_onnx, name_axes, read_onnx, text_inputs
+from npuserve.migrate.export.onnx_file import check_onnx, fixed_axis, name_axes, read_onnx, text_inputs
 from npuserve.migrate.export.packages import imported
 from npuserve.migrate.export.running import run_onnx, worst
 from npuserve.migrate.export.torch_process import GRAPH, LOG, run_job
@@ -36,6 +36,7 @@ class _Work:
     notes: list[str] = field(default_factory=list)
     rewrites: list[dict[str, Any]] = field(default_factory=list)
     labels: tuple[str, ...] = ()
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 class ExportStage:
@@ -75,6 +76,7 @@ class ExportStage:
             result,
             folder,
             figures={
+                **work.figures,
                 **results.of_graph(model, folder / GRAPH),
                 "samples": len(inputs.samples),
                 "lengths": results.histogram(inputs.lengths),
@@ -116,6 +118,7 @@ def _export_torch(work: _Work) -> tuple[Inputs, list[Tensors], Any]:
     name_axes(model)
     work.rewrites += [results.rewrite_row(each) for each in outcome.applied]
     work.notes += outcome.notes
+    work.figures["baseline_seconds"] = outcome.baseline_seconds
     return inputs, [*load_samples(job.answers)], model
 
 
@@ -129,7 +132,7 @@ def _export_given(work: _Work) -> tuple[Inputs, list[Tensors], Any]:
         model = read_onnx(source.onnx)
     text = None
     if (known := text_inputs(model)) is not None:
-        text = TextModel(names=known[0], vocabulary=known[1])
+        text = TextModel(names=known[0], vocabulary=known[1], max_length=fixed_axis(model, "input_ids", 1))
     with work.foreign.spent():
         inputs = gather(source, options, work.folder, text)
     inputs.samples = fit_to_graph(inputs.samples, model)
@@ -139,6 +142,8 @@ def _export_given(work: _Work) -> tuple[Inputs, list[Tensors], Any]:
         expected: list[Tensors] = [*run_onnx(model, inputs.samples, optimized=False)]
     save_samples(work.folder / "baseline.npz", inputs.samples)
     save_samples(work.folder / "baseline_outputs.npz", expected)
+    if fixed := [name for name in inputs.samples[0] if fixed_axis(model, name, 0) is not None]:
+        work.notes.append(f"the given graph takes batches of one size only, by its input '{fixed[0]}'")
     work.notes.append("the baseline is the given graph in ONNX Runtime, with its optimizations off")
     return inputs, expected, model
 

@@ -70,7 +70,9 @@ def export(job: Job, folder: Path) -> Outcome:
 
 def _end_with_the_stage() -> None:
     """Wait until the stage is gone, killed maybe, and go, too: its end of standard input is closed then."""
-    sys.stdin.buffer.read()
+    # Not by sys.stdin, whose lock a thread must not hold when the interpreter ends.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

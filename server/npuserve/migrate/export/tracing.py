@@ -26,10 +26,13 @@ _SAME = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Traceable:
-    """A module in evaluation mode. text: it is a Hugging Face model. order: its inputs' names, as it takes them."""
+    """A module in evaluation mode. order: its inputs' names, as it takes them.
+
+    maskable: it is a Hugging Face model, whose `attention_mask` may be scores to be added.
+    """
 
     model: Any
-    text: bool
+    maskable: bool
     order: tuple[str, ...] = field(default=())
     by_name: bool = False
 
@@ -111,13 +114,13 @@ def settle_mask(
     loaded: Traceable, samples: Sequence[Tensors], outputs: Sequence[Tensors]
 ) -> tuple[Traceable, list[Applied]]:
     """Return the module with an additive mask, if it is a text model that answers alike with it."""
-    if not loaded.text or "attention_mask" not in loaded.order:
+    if not loaded.maskable or "attention_mask" not in loaded.order:
         return loaded, []
     changed = replace(loaded, model=attention_mask.with_additive_mask(loaded.model))
     try:
         same = all(
             np.allclose(value, answer(changed, samples[number])[name], rtol=1e-4, atol=1e-4)
-            for number in {0, len(samples) - 1}
+            for number in _shortest_and_longest(samples)
             for name, value in outputs[number].items()
         )
     except MigrationError:
@@ -127,6 +130,11 @@ def settle_mask(
     return changed, [
         Applied(rewrite="attention_mask", reason=attention_mask.REASON, places=(type(loaded.model).__name__,))
     ]
+
+
+def _shortest_and_longest(samples: Sequence[Tensors]) -> set[int]:
+    sizes = [int(sample["attention_mask"].shape[-1]) for sample in samples]
+    return {sizes.index(min(sizes)), sizes.index(max(sizes))}
 
 
 def trace(loaded: Traceable, samples: Sequence[Tensors], path: Path, outputs: tuple[str, ...], opset: int) -> list[str]:

@@ -75,3 +75,8 @@ def test_a_skipped_rewrite_is_not_applied_and_an_unknown_one_refused() -> None:
     assert version_of(model) == 18
     with pytest.raises(MigrationError, match=r"there is no rewrite 'opsets': they are .*opset"):
         rewrite(model, Target(17), ["opsets"])
+
+
+def test_only_what_can_be_spelled_out_may_be_asked_for() -> None:
+    with pytest.raises(MigrationError, match="'Softmax' cannot be spelled out, only Gelu, LayerNormalization"):
+        rewrite(new_model(), Target(18, frozenset(["Softmax"])))

@@ -199,6 +199,19 @@ def test_a_text_graph_alone_is_run_with_random_tokens(run: Run, onnx_file: Path)
     assert max(int(each["input_ids"].max()) for each in samples) < 50
 
 
+def test_a_graph_of_one_shape_is_run_at_it(run: Run, tmp_path: Path) -> None:
+    model = given_graph()
+    for each in model.graph.input:
+        for dim, size in zip(each.type.tensor_type.shape.dim, (1, 12), strict=True):
+            dim.dim_value = size
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, str(tmp_path / "fixed.onnx"))
+    folder, result = run({"samples": 3}, onnx=tmp_path / "fixed.onnx")
+    assert [check.passed for check in result.checks] == [True]
+    assert "batches of one size only" in " ".join(result.notes)
+    assert {each["input_ids"].shape for each in load_samples(folder / "baseline.npz")} == {(1, 12)}
+
+
 def test_a_skipped_rewrite_is_left_out(run: Run, onnx_file: Path) -> None:
     _, result = run({"skip_rewrites": ("layer_norm_fuse", "int64_indices")}, onnx=onnx_file)
     assert [each["rewrite"] for each in result.figures["rewrites"]] == ["softmax_mask"]

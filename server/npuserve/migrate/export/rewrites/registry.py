@@ -46,6 +46,7 @@ REWRITES: Sequence[Rewrite] = tuple(
     )
 )
 NAMES = frozenset(each.name for each in REWRITES)
+DECOMPOSED = frozenset(("Gelu", "LayerNormalization"))
 
 
 def rewrite(model: onnx.ModelProto, target: Target, skipped: Collection[str] = ()) -> list[Applied]:
@@ -54,7 +55,9 @@ def rewrite(model: onnx.ModelProto, target: Target, skipped: Collection[str] = (
     Raises MigrationError if a skipped name is none, or the wanted opset cannot be reached.
     """
     if unknown := sorted(set(skipped) - NAMES):
-        raise MigrationError(f"there is no rewrite '{unknown[0]}': they are {', '.join(sorted(NAMES))}")
+        raise MigrationError(f"there is no rewrite '{unknown[0]}': they are {_joined(NAMES)}")
+    if unknown := sorted(target.decompose - DECOMPOSED):
+        raise MigrationError(f"export.decompose: '{unknown[0]}' cannot be spelled out, only {_joined(DECOMPOSED)}")
     found = []
     for each in REWRITES:
         if each.name in skipped:
@@ -68,3 +71,7 @@ def rewrite(model: onnx.ModelProto, target: Target, skipped: Collection[str] = (
                 Applied(rewrite=each.name, reason=each.reason, places=tuple(changes.places), left=tuple(changes.left))
             )
     return found
+
+
+def _joined(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
