@@ -303,6 +303,9 @@ class SchedulerCore:
     def predicted_wait_ns(self, now_ns: int) -> int:
         """Return how long a request that came now would wait."""
     @property
+    def refused_wait_ns(self) -> int:
+        """How long the request would have waited that was refused last with OVERLOADED."""
+    @property
     def next_expiry_ns(self) -> int | None:
         """When `expire` has something to do next; None if nothing times out."""
     @property

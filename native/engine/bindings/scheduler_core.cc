@@ -70,6 +70,7 @@ class PythonCore {
       case batching::Verdict::kQueueFull:
         return kQueueFull;
       case batching::Verdict::kOverloaded:
+        refused_wait_ns_ = admission.predicted_wait_ns;
         return kOverloaded;
       case batching::Verdict::kStopping:
         break;
@@ -91,6 +92,7 @@ class PythonCore {
   }
 
   batching::SchedulerCore& core() { return core_; }
+  int64_t refused_wait_ns() const { return refused_wait_ns_; }
 
  private:
   // Each instance is a device of its own: what it takes does not depend on what others do.
@@ -101,6 +103,7 @@ class PythonCore {
   }
 
   const int64_t max_batch_size_;
+  int64_t refused_wait_ns_ = 0;
   batching::SchedulerCore core_;
 };
 
@@ -152,6 +155,7 @@ void register_scheduler_core(py::module_& module) {
       .def(
           "predicted_wait_ns", [](PythonCore& self, int64_t now_ns) { return self.core().predicted_wait_ns(now_ns); },
           py::arg("now_ns"))
+      .def_property_readonly("refused_wait_ns", &PythonCore::refused_wait_ns)
       .def_property_readonly("next_expiry_ns", [](PythonCore& self) { return self.core().next_expiry_ns(); })
       .def_property_readonly("queued", [](PythonCore& self) { return self.core().queued(); })
       .def_property_readonly("queue_delay_ns", [](PythonCore& self) { return self.core().queue_delay_ns(); });

@@ -9,6 +9,8 @@ from npuserve.core.errors import invalid
 from npuserve.core.request import ParameterValue
 
 _ADMISSION, _P99 = "admission_max_wait_us", "adaptive_delay_p99_us"
+_LONGEST_US = 2**50
+"""Longer than anybody waits, and in nanoseconds it still fits in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class SchedulingOptions:
             raise invalid(
                 f"invalid value for 'timeout' of model '{model}', expected microseconds above 0, got {timeout_us}"
             )
-        return priority, timeout_us
+        return priority, min(timeout_us, _LONGEST_US)
 
 
 def scheduling_options(config: ModelConfig) -> SchedulingOptions:

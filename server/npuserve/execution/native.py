@@ -11,7 +11,7 @@ from npuserve.config.batching import BatchingOptions
 from npuserve.config.parameters import is_on
 from npuserve.config.scheduling import QueuePolicy
 from npuserve.core.dtype import Dtype
-from npuserve.core.errors import ServeError, lacks_room
+from npuserve.core.errors import ServeError, invalid, lacks_room
 from npuserve.core.execution import ExecuteRequest, ExecuteResult
 from npuserve.core.signature import Gear, ModelSignature, TensorSpec
 from npuserve.core.status import StatusCode
@@ -22,6 +22,8 @@ from npuserve.execution.executor import single_result
 from npuserve.observability.statistics import BatchStatistics, Duration, Failures, GearStatistics, ModelStatistics
 
 _log = logging.getLogger(__name__)
+
+_LARGEST = 2**63 - 1
 
 SLOTS_PER_INSTANCE = 2
 """One slot executes while the next is being filled and queued behind it."""
@@ -56,7 +58,9 @@ class NativeExecutor:
         """Run one request; see Executor.execute. It is queued at once; what is returned must be awaited."""
         arguments = [(tensor.data, tensor.shape) for tensor in request.inputs]
         destinations = self._destinations(request)
-        priority, timeout_us = _whole(request, "priority"), _whole(request, "timeout")
+        priority, timeout_us = _whole(request, "priority") or 0, _whole(request, "timeout")
+        if priority < 0:
+            raise invalid("invalid value for 'priority', expected value >= 0.")
 
         def submit(token: int) -> None:
             self._model.submit(
@@ -64,7 +68,7 @@ class NativeExecutor:
                 arguments,
                 request.rows,
                 destinations,
-                priority=priority or 0,
+                priority=priority,
                 timeout_us=timeout_us,
                 deadline=request.deadline,
             )
@@ -104,8 +108,9 @@ class NativeExecutor:
 
 
 def _whole(request: ExecuteRequest, key: str) -> int | None:
+    """Return a parameter that is a whole number, within what the engine counts in; None without one."""
     value = request.parameters.get(key)
-    return value if isinstance(value, int) else None
+    return max(-1, min(value, _LARGEST)) if isinstance(value, int) else None
 
 
 def native_options(config: ModelConfig, batching: BatchingOptions) -> _engine.ModelOptions:

@@ -194,7 +194,7 @@ class StreamingExecutor:
         row_shape = self._row_shape(request) if self._compares else ()
         ticket = self._core.submit(accepted.arrival_ns, request.rows, row_shape, priority, timeout_us)
         if ticket < 0:
-            raise self._refusal(ticket, accepted.arrival_ns)
+            raise self._refusal(ticket)
         accepted.ticket = ticket
         self._queued[ticket] = accepted
         self._open += 1
@@ -205,12 +205,12 @@ class StreamingExecutor:
                 self._dispatch()
         return accepted
 
-    def _refusal(self, verdict: int, now_ns: int) -> ServeError:
+    def _refusal(self, verdict: int) -> ServeError:
         """Count a request that the core did not take, and say why."""
         self._counters.refused(is_shed=verdict == OVERLOADED)
         if verdict != OVERLOADED:
             return ServeError(StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
-        wait_ms = math.ceil(self._core.predicted_wait_ns(now_ns) / 1e6)
+        wait_ms = math.ceil(self._core.refused_wait_ns / 1e6)
         return ServeError(
             StatusCode.UNAVAILABLE,
             f"model '{self._name}' is overloaded: a request would wait about {wait_ms} ms, more than "

@@ -36,6 +36,11 @@ def test_options_are_what_the_config_says() -> None:
     )
 
 
+def test_a_timeout_of_any_size_is_one_that_the_core_counts() -> None:
+    options = SchedulingOptions(default_policy=QueuePolicy(timeout_us=9, allows_override=True))
+    assert options.check_parameters("M", {"timeout": 2**64 - 1}) == (0, 2**50)
+
+
 @pytest.mark.parametrize("key", ["admission_max_wait_us", "adaptive_delay_p99_us"])
 @pytest.mark.parametrize("text", ["-1", "5ms", "", "1.5", "1e6", "99999999999999"])
 def test_a_bound_that_is_no_count_of_microseconds_is_refused(key: str, text: str) -> None:

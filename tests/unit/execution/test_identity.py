@@ -76,6 +76,20 @@ async def test_a_reshape_is_what_the_model_sees(backend: IdentityBackend, tmp_pa
     await loaded.executor.close()
 
 
+async def test_a_timeout_or_priority_beyond_what_the_engine_counts_in_is_no_failure(
+    backend: IdentityBackend, tmp_path: Path
+) -> None:
+    policy = "default_queue_policy { default_timeout_microseconds: 60000000 allow_timeout_override: true }"
+    loaded = await load(backend, tmp_path, ONE + f"max_batch_size: 1 dynamic_batching {{ {policy} }}")
+    for timeout in (2**63, 2**64 - 1):
+        await loaded.executor.execute(ExecuteRequest(inputs=[row(1)], parameters={"timeout": timeout}))
+    await loaded.executor.execute(ExecuteRequest(inputs=[row(1)], parameters={"priority": 2**64 - 1}))
+    with pytest.raises(ServeError, match="invalid value for 'priority', expected value >= 0") as caught:
+        await loaded.executor.execute(ExecuteRequest(inputs=[row(1)], parameters={"priority": -1}))
+    assert caught.value.status is StatusCode.INVALID_ARGUMENT
+    await loaded.executor.close()
+
+
 async def test_requests_share_executions(backend: IdentityBackend, tmp_path: Path) -> None:
     text = ONE + "max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }"
     loaded = await load(backend, tmp_path, text)

@@ -365,6 +365,18 @@ async def test_a_request_that_would_wait_too_long_is_refused_at_once() -> None:
     assert (await scene.asked[4]).outputs == ()
 
 
+async def test_a_refused_request_is_told_the_wait_of_its_level() -> None:
+    scene = Scene(SchedulingOptions(levels=2, default_level=2, max_predicted_wait_us=150_000))
+    await scene.ask(1)
+    await scene.clock.advance(100 * MS)
+    await scene.end_all()
+    await scene.ask(2)  # one runs, one waits
+    await scene.ask(2, priority=1)  # before that
+    assert "would wait about 200 ms" in (await scene.error(4)).message
+    assert scene.executor.statistics().predicted_wait_ns == 300 * MS
+    await scene.end_all()
+
+
 async def test_the_delay_gives_way_to_the_latency_that_is_to_be_held() -> None:
     scene = Scene(dynamic(max_queue_delay_us=50_000, target_p99_us=20_000))
     assert scene.executor.statistics().queue_delay_ns <= 20 * MS
