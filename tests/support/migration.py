@@ -203,9 +203,13 @@ FIGURES: Mapping[str, Mapping[str, Any]] = {
         "cdf": [
             {
                 "server": server,
-                "concurrency": 32,
-                "points": [[middle * math.exp(0.18 * z / 10), 1 / (1 + math.exp(-0.17 * z))] for z in range(-30, 41)],
+                "concurrency": concurrency,
+                "points": [
+                    [middle * concurrency / 32 * math.exp(0.18 * z / 10), 1 / (1 + math.exp(-0.17 * z))]
+                    for z in range(-30, 41)
+                ],
             }
+            for concurrency in (1, 8, 32)
             for server, middle in (("npuserve", 23.7), ("baseline", 34.6))
         ],
         "memory": [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from npuserve.cli import migrate_repository
 from npuserve.cli.migrate_flags import REPORT, overrides, parse
 from npuserve.cli.tables import table
 from npuserve.migrate.chain.faults import PASSED, Fault, fault_of
@@ -38,6 +39,10 @@ def run(arguments: Sequence[str]) -> int:
     work = Path.cwd()
     try:
         config = parsed.config or (_CONFIG if _CONFIG.exists() else None)
+        if parsed.from_triton is not None:
+            return migrate_repository.run(parsed, config, overrides(parsed))
+        if parsed.samples is not None:
+            raise MigrationError("--samples is for --from-triton; one model has --dataset or --inputs")
         migration = read_migration(config, overrides(parsed))
         work = migration.work
         with locked(work):

@@ -72,6 +72,8 @@ def _add_source_flags(group: argparse._ArgumentGroup) -> None:
     add("--name", help="of the model in the repository")
     add("--task", choices=TASKS, help=f"default {TASKS[0]}")
     add("--dataset", metavar="FILE", help="the labelled set, JSON lines")
+    add("--from-triton", metavar="DIR", help="a repository of Triton's: all its models, into the new --repository")
+    add("--samples", metavar="DIR", help="requests for --from-triton: NAME.npz, or NAME.jsonl and NAME.tokenizer.json")
     add("--inputs", metavar="FILE", help="example inputs, npz, instead of a labelled set")
     add("--tokenizer", metavar="FILE", help="tokenizer.json (default: the checkpoint's)")
     add("--soc-version", metavar="CHIP", help="the chip that is compiled for")
@@ -101,6 +103,7 @@ def overrides(parsed: argparse.Namespace) -> dict[str, object]:
     """Return what the flags say, by the settings' names."""
     given = vars(parsed)
     found: dict[str, object] = {setting: given[flag] for flag, setting in _SETTINGS.items() if given[flag] is not None}
-    if parsed.fallback_onnxruntime:
+    # Of a whole repository, only what cannot be compiled stays on ONNX Runtime.
+    if parsed.fallback_onnxruntime and parsed.from_triton is None:
         found["serve.backend"] = "onnxruntime"
     return found

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 from support.migration import started
+from support.models import tokens
 
 PROGRAM = Path(__file__).resolve().parents[2] / "support" / "pretended_migrate.py"
 
@@ -200,3 +202,51 @@ def test_a_work_folder_that_cannot_be_made_ends_with_3(start: Start) -> None:
     assert code == 3
     assert "/proc/none" in err
     assert "Traceback" not in err
+
+
+@pytest.fixture
+def triton(tmp_path: Path) -> Path:
+    """A repository with a graph, and a plan for NVIDIA's GPUs, which nobody can bring here."""
+    repository = tmp_path / "triton"
+    for name, file in (("words", "model.onnx"), ("plan", "model.plan")):
+        (repository / name / "1").mkdir(parents=True)
+        (repository / name / "1" / file).touch()
+    onnx.save(tokens(), str(repository / "words" / "1" / "model.onnx"))
+    return repository
+
+
+def test_a_repository_of_tritons_is_carried_and_what_is_left_is_told(
+    start: Start, triton: Path, tmp_path: Path
+) -> None:
+    arguments = ("--from-triton", str(triton), "--repository", "new")
+    code, out, err = ended(start(*arguments, pretend="S4_serve=serving"))
+    assert code == 1, err
+    assert "| words | converted (onnxruntime to ascend) |" in out
+    assert "| plan  | left " in out
+    assert (tmp_path / "new" / "words" / "1" / "model.onnx").read_text() == "ascend"
+    assert not (tmp_path / "new" / "plan").exists()
+    assert (tmp_path / "work" / "words" / "1" / "report" / "report.html").exists()
+
+
+def test_a_model_that_fails_its_gate_stays_on_onnx_runtime_if_asked(start: Start, triton: Path, tmp_path: Path) -> None:
+    arguments = ("--from-triton", str(triton), "--repository", "new", "--fallback-onnxruntime")
+    code, out, err = ended(start(*arguments, pretend="S3_compare=failing"))
+    assert code == 1, err
+    assert "compare: the gate failed: cosine is 0.5, must be above 0.999: it stays on ONNX Runtime" in out
+    same = (triton / "words" / "1" / "model.onnx").read_bytes()
+    assert (tmp_path / "new" / "words" / "1" / "model.onnx").read_bytes() == same
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--from-triton needs --repository, the new repository's folder"),
+        (("--repository", "triton"), "must lie beside the old one"),
+    ],
+)
+def test_a_repository_needs_a_place_beside_the_old_one(
+    start: Start, triton: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    code, _, err = ended(start("--from-triton", str(triton), *arguments))
+    assert code == 2
+    assert message in err

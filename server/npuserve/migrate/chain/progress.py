@@ -54,6 +54,10 @@ class Progress:
             self._lined = now
             self._line(self._text())
 
+    def say(self, text: str) -> None:
+        """Write a line between stages."""
+        self._line(text)
+
     def ended(self, head: str, verdict: str, seconds: float) -> None:
         """Say how a stage ended."""
         self._line(f"{head:<16} {verdict:<8} {seconds:6.1f} s")

@@ -100,6 +100,10 @@ class CompileSettings:
         _check_sizes("compile.lengths", self.lengths)
         check_range("compile.max_batch", self.max_batch, 1, MAX_BATCH)
         check_range("compile.max_gears", self.max_gears, 1, MAX_GEARS)
+        # The room that knows atc reads these settings itself.
+        from npuserve.migrate.compile.atc_options import check_settings
+
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

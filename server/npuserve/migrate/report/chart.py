@@ -11,6 +11,7 @@ WIDTH, HEIGHT = 720, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 46
 SERIES = 6
 _MOST_STEMS = 80
+_LEGEND_ROW = 18
 
 Point = tuple[float, float]
 
@@ -91,8 +92,8 @@ class Chart:
         """Return the element."""
         return "\n".join(
             (
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-                f'aria-label="{escape(self.title)}">',
+                f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(self.title)}" '
+                f'viewBox="0 {-self._above} {WIDTH} {HEIGHT + self._above}">',
                 *self._grid(),
                 *self.parts,
                 *self._legend(),
@@ -127,15 +128,36 @@ class Chart:
         return drawn
 
     def _legend(self) -> list[str]:
-        if len(self.legend) < 2:
-            return []
-        drawn, at = [], float(LEFT)
-        for name, series in self.legend:
-            drawn.append(f'<line class="line s{series}" x1="{at:.0f}" y1="12" x2="{at + 22:.0f}" y2="12"/>')
-            drawn.append(_marker(at + 11, 12, series, name))
-            drawn.append(f'<text class="label" x="{at + 28:.0f}" y="16">{escape(name)}</text>')
-            at += 46 + sum(13 if ord(letter) > 0x2E80 else 7.2 for letter in name)
+        """Draw the names in rows from the top, which is above 0 if there are several."""
+        drawn = []
+        for row, names in enumerate(self._legend_rows()):
+            at, y = float(LEFT), 12 + row * _LEGEND_ROW - self._above
+            for name, series in names:
+                drawn.append(f'<line class="line s{series}" x1="{at:.0f}" y1="{y}" x2="{at + 22:.0f}" y2="{y}"/>')
+                drawn.append(_marker(at + 11, y, series, name))
+                drawn.append(f'<text class="label" x="{at + 28:.0f}" y="{y + 4}">{escape(name)}</text>')
+                at += _legend_width(name)
         return drawn
+
+    def _legend_rows(self) -> list[list[tuple[str, int]]]:
+        """Return the names as they fit side by side; one alone needs none."""
+        rows: list[list[tuple[str, int]]] = []
+        left = 0.0
+        for name, series in self.legend if len(self.legend) > 1 else ():
+            if left < _legend_width(name):
+                rows.append([])
+                left = WIDTH - RIGHT - LEFT
+            rows[-1].append((name, series))
+            left -= _legend_width(name)
+        return rows
+
+    @property
+    def _above(self) -> int:
+        return max(len(self._legend_rows()) - 1, 0) * _LEGEND_ROW
+
+
+def _legend_width(name: str) -> float:
+    return 46 + sum(13 if ord(letter) > 0x2E80 else 7 for letter in name)
 
 
 def _marker(x: float, y: float, series: int, text: str) -> str:

@@ -6,6 +6,7 @@ from npuserve.migrate.report.document import Block, Cell, Commands, Document, It
 from npuserve.migrate.report.style import PAGE_STYLE
 
 _LONG_WORD = 20
+_SHORT = 18
 
 
 def as_html(document: Document) -> str:
@@ -65,7 +66,8 @@ def _table(table: Table) -> str:
 def _cell(cell: Cell, number: bool) -> str:
     # Only what is long may break within a word; else narrow columns would break short ones.
     long = any(len(word) > _LONG_WORD for word in cell.text.split())
-    kinds = " ".join(kind for kind in (cell.mark, "number" * number, "long" * long) if kind)
+    short = len(cell.text) <= _SHORT
+    kinds = " ".join(kind for kind in (cell.mark, "number" * number, "long" * long, "short" * short) if kind)
     text = escape(cell.text).replace("\n", "<br>")
     return f'<td class="{kinds}">{text}</td>' if kinds else f"<td>{text}</td>"
 

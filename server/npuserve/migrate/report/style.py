@@ -60,6 +60,7 @@ dd{{margin:0;overflow-wrap:anywhere}}
 table{{min-width:60%;border-collapse:collapse;font-size:.92em}}
 th,td{{padding:.35rem .6rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}}
 th{{background:var(--panel);font-weight:600}}
+td.short{{white-space:nowrap}}
 td.long{{overflow-wrap:anywhere}}
 td.number,th.number{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;overflow-wrap:normal}}
 pre{{margin:.4rem 0;padding:.7rem .9rem;border:1px solid var(--rule);border-radius:.4rem;background:var(--panel);
