@@ -7,6 +7,9 @@ from typing import Any
 
 from npuserve._engine import Completion, CompletionQueue
 
+_FIRST_TOKEN = 1 << 62
+"""Apart from the tokens of the front ends, which are numbers of connections: a model cancels by token alone."""
+
 
 class CompletionRouter:
     """Joins one native completion queue to one event loop.
@@ -17,7 +20,7 @@ class CompletionRouter:
 
     def __init__(self) -> None:
         self.queue = CompletionQueue()
-        self._tokens = itertools.count(1)
+        self._tokens = itertools.count(_FIRST_TOKEN)
         self._waiting: dict[int, asyncio.Future[Completion]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
