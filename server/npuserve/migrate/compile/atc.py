@@ -1,11 +1,13 @@
 """Runs `atc`, with its whole output in a file while it comes."""
 
+import os
 import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from npuserve.migrate.compile.atc_options import AtcOptions
@@ -52,42 +54,44 @@ def run_atc(compiler: Compiler, options: AtcOptions, folder: Path, shown_folder:
     folder: absolute. shown_folder: where the command that is kept writes to, if the folder will have another name.
     Blocks. Raises SetupError if the compiler cannot be started, OSError if the folder cannot be written.
     """
-    flags = options.flags()
-    shown = shlex.join([*compiler.shown.split(" "), *flags])
+    # A compiler that outlives a killed run must not find the place where the next run's writes.
+    place = Path(tempfile.mkdtemp(prefix="atc.", dir=folder))
+    flags = replace(options, output=place / options.output.name).flags()
+    shown = shlex.join([*compiler.shown.split(" "), *flags]).replace(str(place), str(folder))
     if shown_folder is not None:
         shown = shown.replace(str(folder), str(shown_folder))
     (folder / COMMAND).write_text(shown + "\n")
     started = time.monotonic()
     try:
-        exit_code = _run([str(compiler.program), *flags], compiler, folder / LOG)
-        om = _result(options.output) if exit_code == 0 else None
+        exit_code = _run([str(compiler.program), *flags], compiler, place, folder / LOG)
         text = (folder / LOG).read_text(errors="replace")
-        if om is not None and _SUCCESS not in text:
-            om = None
-    except BaseException:
-        _remove(options.output)
-        raise
-    if om is None:
-        free = shutil.disk_usage(folder).free
-        _remove(options.output)
-        _check_room(text, free, folder)
-    own = compiler.installation.error_texts() if compiler.installation and om is None else {}
-    errors = () if om is not None else tuple(explain(text, own))
-    return Compiled(exit_code=exit_code, seconds=time.monotonic() - started, command=shown, om=om, errors=errors)
+        made = _result(place, options.output) if exit_code == 0 and _SUCCESS in text else None
+        if made is None:
+            _check_room(text, folder)
+        else:
+            made.replace(options.output)
+            _keep_told(place, folder)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    seconds = time.monotonic() - started
+    if made is not None:
+        return Compiled(exit_code=exit_code, seconds=seconds, command=shown, om=options.output)
+    own = compiler.installation.error_texts() if compiler.installation else {}
+    return Compiled(exit_code=exit_code, seconds=seconds, command=shown, om=None, errors=tuple(explain(text, own)))
 
 
-def _run(command: list[str], compiler: Compiler, log: Path) -> int:
+def _run(command: list[str], compiler: Compiler, place: Path, log: Path) -> int:
     """Return the exit code. The output goes to the file by itself, so that it is whole whatever ends this process."""
     with log.open("wb") as output:
         try:
-            # The vendor's writes fusion_result.json and kernel files where it runs.
             process = subprocess.Popen(
                 command,
-                cwd=log.parent,
+                cwd=place,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(compiler.environment),
+                start_new_session=True,
             )
         except OSError as error:
             raise SetupError(
@@ -97,28 +101,30 @@ def _run(command: list[str], compiler: Compiler, log: Path) -> int:
         try:
             return process.wait()
         except BaseException:
-            process.kill()
+            # The vendor's is a script that starts the compiler, which starts others.
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
 
 
-def _result(output: Path) -> Path | None:
-    """Return the OM under its name: code for the host's processor makes the vendor's add the system to it."""
-    if output.is_file():
-        return output
-    named = sorted(output.parent.glob(f"{output.stem}_*.om"))
-    if len(named) != 1:
-        return None
-    return named[0].replace(output)
+def _result(place: Path, output: Path) -> Path | None:
+    """Return the OM: code for the host's processor makes the vendor's add the system to its name."""
+    made = place / output.name
+    if made.is_file():
+        return made
+    named = sorted(place.glob(f"{output.stem}_*.om"))
+    return named[0] if len(named) == 1 else None
 
 
-def _remove(output: Path) -> None:
-    for path in (output, *output.parent.glob(f"{output.stem}_*.om")):
-        path.unlink(missing_ok=True)
+def _keep_told(place: Path, folder: Path) -> None:
+    """Keep what the compiler writes where it runs, as fusion_result.json."""
+    for path in place.glob("*.json"):
+        path.replace(folder / path.name)
 
 
-def _check_room(text: str, free: int, folder: Path) -> None:
+def _check_room(text: str, folder: Path) -> None:
     """Tell a full disk from other failures. Raises SetupError."""
+    free = shutil.disk_usage(folder).free
     if free < _NO_ROOM_BYTES or any(words in text for words in _FULL):
         raise SetupError(
             f"the disk is full: atc could not write the OM into {folder}, {free >> 10} KB were free",

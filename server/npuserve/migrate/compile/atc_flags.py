@@ -44,7 +44,8 @@ FLAGS: Mapping[str, Flag] = {
     "op_select_implmode": Flag(
         ("high_precision", "high_performance", "high_precision_for_all", "high_performance_for_all")
     ),
-    "external_weight": Flag(("0", "1", "2")),
+    # The repository holds the OM as one file.
+    "external_weight": Flag(("0",)),
     "op_debug_level": Flag(("0", "1", "2", "3", "4")),
     "log": Flag(("debug", "info", "warning", "error", "null")),
     "deterministic": Flag(("0", "1")),

@@ -10,6 +10,7 @@ from npuserve.migrate.compile.contradictions import check_gears, check_kernels, 
 from npuserve.migrate.compile.gears import BATCH, Shapes
 from npuserve.migrate.compile.soc import operator_folder
 from npuserve.migrate.errors import MigrationError
+from npuserve.migrate.options import MAX_GEARS
 
 INT8 = "int8"
 # What the vendor asks for with quantized models: what is not quantized computes in half precision.
@@ -126,6 +127,17 @@ def atc_options(settings: CompileSettings, model: Path, output: Path, shapes: Sh
         quantized=quantized,
         others=extra,
     )
+
+
+def check_settings(settings: CompileSettings) -> None:
+    """Check what can be checked before there is a model. Raises MigrationError."""
+    atc_options(settings, Path("model.onnx"), Path("model.om"), Shapes(inputs={}))
+    if len(settings.batches) * len(settings.lengths) > MAX_GEARS:
+        raise MigrationError(
+            f"{len(settings.batches)} batches and {len(settings.lengths)} lengths make "
+            f"{len(settings.batches) * len(settings.lengths)} gears, the compiler takes at most {MAX_GEARS}",
+            f"name fewer batches or lengths under [compile]: their product must be at most {MAX_GEARS}",
+        )
 
 
 def _gear_flags(

@@ -85,7 +85,7 @@ _EXACT: Mapping[str, tuple[str, str]] = {
     "E19010": ("the compiler has no parser for an operator", _UNSUPPORTED),
     "E19014": ("an operator has an attribute or input that the compiler does not take", _UNSUPPORTED),
     "E19022": ("the model needs more memory than the device has", "name smaller batches under [compile]"),
-    "E19023": ("the OM would be larger than a file may be", 'set extra = ["--external_weight=1"] under [compile]'),
+    "E19023": ("the OM would be larger than a file may be", "compile in half precision, or with fewer gears"),
     "E19024": ("an environment variable is wrong", "source CANN's set_env.sh in a fresh shell"),
     "E19999": ("the compiler failed inside", _LOG),
     "E20001": ("a kernel could not be compiled", _LOG),

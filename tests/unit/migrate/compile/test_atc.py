@@ -39,7 +39,9 @@ def emulator() -> Compiler:
 
 def scripted(emulator: Compiler, folder: Path, script: str) -> Compiler:
     """A compiler that does what a shell script says; $OM is the OM it should write."""
-    program = write_program(folder / "atc", f'OM="{folder}/out/model.om"\n{script}')
+    program = write_program(
+        folder / "atc", f'for flag; do case "$flag" in --output=*) OM="${{flag#--output=}}.om";; esac; done\n{script}'
+    )
     return replace(emulator, program=program)
 
 
@@ -179,3 +181,15 @@ def test_an_interrupt_ends_the_compiler_and_leaves_no_om(
     # The log is there as far as it came.
     assert kept(options) == {"atc.log", "command.txt"}
     assert (options.output.parent / "atc.log").read_text() == "begun\n"
+
+
+def test_a_compiler_that_outlives_its_run_does_not_meet_the_next(
+    emulator: Compiler, options: AtcOptions, tmp_path: Path
+) -> None:
+    """Where each run writes is its own, so that what a killed one left running ends nowhere."""
+    places = []
+    for _ in range(2):
+        run(scripted(emulator, tmp_path, f'echo "$OM" >>{tmp_path}/places; exit 1'), options)
+        places = (tmp_path / "places").read_text().split()
+    assert len(set(places)) == 2
+    assert not any(Path(place).parent.exists() for place in places)

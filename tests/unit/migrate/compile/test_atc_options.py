@@ -196,6 +196,13 @@ def test_gears_that_contradict_the_shapes_or_the_limits_are_refused(changes: dic
     assert told in refusal(**changes)
 
 
+def test_settings_that_make_too_many_gears_are_refused_before_anything_runs() -> None:
+    with pytest.raises(
+        MigrationError, match="11 batches and 10 lengths make 110 gears, the compiler takes at most 100"
+    ):
+        CompileSettings(batches=tuple(range(1, 12)), lengths=tuple(range(8, 88, 8)))
+
+
 @pytest.mark.parametrize("mode", ["must_keep_origin_dtype", "force_fp32"])
 def test_a_quantized_model_does_not_keep_single_precision(mode: str) -> None:
     assert "an int8 model cannot be compiled with" in refusal(quantized=True, precision_mode=mode)

@@ -174,9 +174,9 @@ def test_the_fingerprint_follows_the_settings_and_the_files_that_they_name(
     assert migration.fingerprint(precision="force_fp16") != plain
     mix = tmp_path / "mix.json"
     mix.write_text("{}")
-    before = migration.fingerprint(mix_list=mix)
+    before = migration.fingerprint(mix_list=mix, precision="allow_mix_precision")
     mix.write_text('{"black-list": {}}')
-    assert migration.fingerprint(mix_list=mix) != before
+    assert migration.fingerprint(mix_list=mix, precision="allow_mix_precision") != before
 
 
 def test_the_fingerprint_follows_the_compilers_version(migration: Migration, tmp_path: Path) -> None:
