@@ -90,7 +90,7 @@ def _gate_rows(outcome: Outcome, words: Words) -> Iterator[list[Cell]]:
             verdict = Cell(words("passed"), "good")
         yield [
             Cell(stage),
-            Cell(words(check.name)),
+            Cell(words.check(check.name)),
             Cell(f"{shown(check.value)}{unit}"),
             Cell(f"{words(check.sense)} {shown(check.limit)}{unit}"),
             verdict,
@@ -118,7 +118,7 @@ def _missed(check: Check, words: Words) -> str:
     unit = f" {words(check.unit)}" if check.unit else ""
     return words(
         "{name} is {value}, must be {sense} {limit}",
-        name=words(check.name),
+        name=words.check(check.name),
         value=f"{shown(check.value)}{unit}",
         sense=words(check.sense),
         limit=f"{shown(check.limit)}{unit}",

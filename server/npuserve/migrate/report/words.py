@@ -1,8 +1,9 @@
 """The report's language: texts are named by their English, as are the columns of figures."""
 
+import re
 from collections.abc import Mapping
 
-from npuserve.migrate.report.chinese import CHINESE
+from npuserve.migrate.report.chinese import CHECKS, CHINESE
 from npuserve.migrate.report.numbers import unit_of
 
 _COLUMNS: Mapping[str, str] = {
@@ -32,11 +33,21 @@ class Words:
     def __init__(self, language: str) -> None:
         self.language = language
         self._texts = CHINESE if language == "zh" else {}
+        self._checks = CHECKS if language == "zh" else {}
 
     def __call__(self, text: str, **values: object) -> str:
         """Return a text in the language, or as it is if there is none; values go where their names stand."""
         found = self._texts.get(text, text)
         return found.format(**values) if values else found
+
+    def check(self, name: str) -> str:
+        """Return a gate's name, whose parts may be names of outputs, numbers and the like."""
+        if name in self._texts:
+            return self._texts[name]
+        for pattern, text in self._checks.items():
+            if match := re.fullmatch(pattern, name):
+                return text.format(*match.groups())
+        return name
 
     def column(self, name: str) -> str:
         """Return the heading of a figure, with its unit."""
