@@ -69,7 +69,9 @@ def read_config(folder: Path, task: str) -> CheckpointConfig:
             f"the checkpoint {folder} has no weights: there is none of {', '.join(_WEIGHTS[:2])}",
             "copy all files of the model's folder; a clone without git-lfs has pointers in their place",
         )
-    names = {int(number): str(name) for number, name in (fields.get("id2label") or {}).items()}
+    # Two labels without names are not written down.
+    named_labels = fields.get("id2label") or {0: "LABEL_0", 1: "LABEL_1"}
+    names = {int(number): str(name) for number, name in named_labels.items()}
     positions = fields.get("max_position_embeddings")
     # RoBERTa's positions start behind the padding index.
     reserved = int(fields.get("pad_token_id") or 0) + 1 if "roberta" in kind or kind in ("camembert", "mpnet") else 0

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -280,6 +281,23 @@ class TestTheProcess:
         with pytest.raises(MigrationError, match="'nothing_here' cannot be imported") as caught:
             run_job(self.job(tmp_path, "nothing_here:f"), tmp_path / "model.onnx", tmp_path / "log", lambda text: None)
         assert caught.value.advice == ("list the folder that holds it in source.python_path",)
+
+    def test_it_goes_when_the_stage_is_gone(self, tmp_path: Path) -> None:
+        (tmp_path / "waiting.py").write_text("import time\ndef build():\n    time.sleep(600)\n")
+        self.job(tmp_path, "waiting:build").write(tmp_path / "job.json")
+        command = [
+            sys.executable,
+            "-m",
+            "npuserve.migrate.export.torch_child",
+            str(tmp_path / "job.json"),
+            str(tmp_path),
+        ]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == "loading the model\n"
+            process.stdin.close()
+            assert process.wait(timeout=60) == 1
 
 
 def test_a_package_that_is_not_installed_is_named() -> None:

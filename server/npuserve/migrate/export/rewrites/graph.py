@@ -16,6 +16,8 @@ from onnx import helper, numpy_helper
 Array = npt.NDArray[Any]
 MAIN_DOMAINS = ("", "ai.onnx")
 
+_FLOATS = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE)
+
 # Elements of a constant that may be a shape.
 _LARGEST_SHAPE = 1024
 
@@ -111,7 +113,7 @@ class Graph:
     def float_dtype(self, tensor: str) -> npt.DTypeLike:
         """Return numpy's type of a floating-point tensor: float32 where inference does not know better."""
         kind = self.element(tensor)
-        return np.float16 if kind == onnx.TensorProto.FLOAT16 else np.float32
+        return helper.tensor_dtype_to_np_dtype(kind) if kind in _FLOATS else np.dtype(np.float32)
 
     def add_constant(self, value: npt.ArrayLike, stem: str) -> str:
         """Add a constant and return its name."""
