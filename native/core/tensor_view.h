@@ -35,7 +35,10 @@ class OutputView {
         padded_shape_(padded_shape),
         filled_shape_(filled_shape) {}
 
+  const std::byte* data() const { return data_; }
   std::span<const int64_t> shape() const { return shape_; }
+  std::span<const int64_t> padded_shape() const { return padded_shape_; }
+  std::span<const int64_t> filled_shape() const { return filled_shape_; }
 
   // Bytes without the padding.
   size_t size_bytes() const;

@@ -24,6 +24,7 @@ struct ModelOptions {
   // What the instances take turns by with those of other models, a seat an instance; null: they take none.
   std::shared_ptr<Turns> turns{};
   std::vector<batching::SeatOptions> seats{};
+  bool check_finite = false;      // whether answers with NaN or infinity in them are failures
   bool record_statistics = true;  // false: all counters stay zero, so that what counting costs can be measured
 };
 

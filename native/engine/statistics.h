@@ -73,6 +73,7 @@ struct Counters {
   Backlog backlog;                           // now
   uint64_t expired = 0;                      // requests that timed out in the queue
   uint64_t shed = 0;                // requests that were refused as they would have waited too long; in no failure
+  uint64_t nonfinite_rows = 0;      // of answers that had NaN or infinity in them, if that is looked for
   std::vector<GearCounters> gears;  // by number in the signature
   std::vector<uint64_t> lengths;    // rows that were answered, by their length in tokens; empty: not counted
 };

@@ -208,6 +208,7 @@ class ModelOptions:
         detect_padding: bool = False,
         admission_max_wait_us: int = 0,
         adaptive_delay_p99_us: int = 0,
+        check_finite: bool = False,
     ) -> None:
         """Check little yet: the model does the rest, against its OM.
 
@@ -227,6 +228,7 @@ class ModelOptions:
         are cut from requests; outputs that follow the length have zeros there.
         admission_max_wait_us: a request that would wait longer is refused; adaptive_delay_p99_us: the latency that the
         queue delay is adjusted to hold; 0 is off for both.
+        check_finite: whether an answer with NaN or infinity in it is a failure, INTERNAL.
         Raises ValueError for times that are negative or longer than 35 years.
         """
 
@@ -426,6 +428,9 @@ class Statistics:
     @property
     def padded_rows(self) -> int:
         """Rows of the gears that were executed and were no request's."""
+    @property
+    def nonfinite_rows(self) -> int:
+        """Rows of answers with NaN or infinity in them; 0 unless that is looked for."""
     @property
     def gears(self) -> list[GearStatistics]:
         """In the signature's order."""

@@ -81,7 +81,8 @@ PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynami
                            const PythonQueuePolicy& default_policy,
                            const std::map<int64_t, PythonQueuePolicy>& policies, bool buckets, int64_t max_overtaken,
                            const std::optional<std::string>& mask_input, std::map<std::string, double> padding,
-                           bool detect_padding, int64_t admission_max_wait_us, int64_t adaptive_delay_p99_us) {
+                           bool detect_padding, int64_t admission_max_wait_us, int64_t adaptive_delay_p99_us,
+                           bool check_finite) {
   if (slots_per_instance < 1) throw py::value_error("slots_per_instance must be 1 or more");
   if (devices.empty()) throw py::value_error("devices must name a device for each instance, and there is none");
   if (levels < 0) throw py::value_error("levels must be 0 or more");
@@ -99,6 +100,7 @@ PythonOptions make_options(std::string name, int64_t max_batch_size, bool dynami
       .variable_output_axes = std::move(variable_output_axes),
       .padding = {.mask_input = mask_input.value_or(""), .values = std::move(padding), .detect = detect_padding},
       .preserve_ordering = preserve_ordering,
+      .check_finite = check_finite,
       .record_statistics = record_statistics};
   return {.options = std::move(options),
           .devices = std::move(devices),
@@ -433,6 +435,7 @@ void register_statistics(py::module_& module) {
       .def_property_readonly("padded_rows", [](const ModelStatistics& s) { return s.counters.padded_rows; })
       .def_property_readonly("expired", [](const ModelStatistics& s) { return s.counters.expired; })
       .def_property_readonly("shed", [](const ModelStatistics& s) { return s.counters.shed; })
+      .def_property_readonly("nonfinite_rows", [](const ModelStatistics& s) { return s.counters.nonfinite_rows; })
       .def_property_readonly("queued", [](const ModelStatistics& s) { return s.counters.backlog.queued; })
       .def_property_readonly("predicted_wait_ns",
                              [](const ModelStatistics& s) { return s.counters.backlog.predicted_wait_ns; })
@@ -457,7 +460,7 @@ void register_model(py::module_& module) {
            py::arg("policies") = std::map<int64_t, PythonQueuePolicy>(), py::arg("buckets") = false,
            py::arg("max_overtaken") = 8, py::arg("mask_input") = py::none(),
            py::arg("padding") = std::map<std::string, double>(), py::arg("detect_padding") = false,
-           py::arg("admission_max_wait_us") = 0, py::arg("adaptive_delay_p99_us") = 0)
+           py::arg("admission_max_wait_us") = 0, py::arg("adaptive_delay_p99_us") = 0, py::arg("check_finite") = false)
       .def("share", share, py::arg("turns"), py::kw_only(), py::arg("devices"), py::arg("has_turns"), py::arg("weight"),
            py::arg("needs"), py::arg("priorities"))
       .def("place", place, py::arg("policies"));

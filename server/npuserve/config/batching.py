@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.buckets import BucketOptions, bucket_options, bucket_settings_without_effect
 from npuserve.config.contradiction import full_shape
-from npuserve.config.parameters import number, wrong
+from npuserve.config.parameters import CHECK_FINITE, is_on, number, wrong
 from npuserve.config.placement import InstancePlacement, placements
 from npuserve.config.scheduling import SchedulingOptions, scheduling_options
 from npuserve.config.validate import unsupported, validate_instances
@@ -14,8 +14,8 @@ from npuserve.core.signature import ModelSignature
 DEVICE_WEIGHT = "device_weight"
 """The parameter that says what a model's share of a device is."""
 _HEAVIEST = 1000.0
-_RATE_LIMITED = ("ascend", "identity")
-"""The backends whose instances wait for resources; those of ONNX models with gears do too."""
+_NATIVE = ("ascend", "identity")
+"""The backends of the native engine: instances wait for resources. ONNX models with gears are in it too."""
 _PLACED = ("ascend",)
 """The backends whose instances run where a host policy says."""
 
@@ -91,12 +91,13 @@ def settings_without_effect(config: ModelConfig, signature: ModelSignature) -> t
         "allow_timeout_override": any(
             policy.allow_timeout_override and not policy.default_timeout_microseconds for policy in policies
         ),
-        "instance_group.rate_limiter": not _is_rate_limited(config, signature)
+        "instance_group.rate_limiter": not _is_native(config, signature)
         and any(group.HasField("rate_limiter") for group in config.instance_group),
         "instance_group.host_policy": config.backend not in _PLACED
         and any(group.host_policy for group in config.instance_group),
         "optimization.execution_accelerators": optimization.HasField("execution_accelerators"),
         "optimization.cuda": optimization.HasField("cuda"),
+        CHECK_FINITE: is_on(config, CHECK_FINITE, default=False) and not checks_finite(config, signature),
         "cc_model_filenames": bool(config.cc_model_filenames),
         "model_repository_agents": config.HasField("model_repository_agents"),
     }
@@ -106,8 +107,13 @@ def settings_without_effect(config: ModelConfig, signature: ModelSignature) -> t
     )
 
 
-def _is_rate_limited(config: ModelConfig, signature: ModelSignature) -> bool:
-    return config.backend in _RATE_LIMITED or (config.backend == "onnxruntime" and bool(signature.gears))
+def checks_finite(config: ModelConfig, signature: ModelSignature) -> bool:
+    """Say whether a model's answers with NaN or infinity in them are failures."""
+    return is_on(config, CHECK_FINITE, default=False) and _is_native(config, signature)
+
+
+def _is_native(config: ModelConfig, signature: ModelSignature) -> bool:
+    return config.backend in _NATIVE or (config.backend == "onnxruntime" and bool(signature.gears))
 
 
 def _device_weight(config: ModelConfig) -> float:

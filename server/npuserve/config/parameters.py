@@ -9,6 +9,9 @@ from npuserve.core.errors import ServeError, invalid
 BUCKET_PADDING = "bucket_padding."
 """What stands before the name of an input."""
 
+CHECK_FINITE = "check_finite"
+"""The parameter that makes answers with NaN or infinity in them failures."""
+
 KNOWN = (
     "admission_max_wait_us",
     "adaptive_delay_p99_us",
@@ -16,6 +19,7 @@ KNOWN = (
     "bucket_mask",
     "bucket_max_overtaken",
     "buckets",
+    CHECK_FINITE,
     "convert_integers",
     "device_weight",
     "enable_mem_arena",
@@ -25,6 +29,9 @@ KNOWN = (
     "execution_mode",
     "EXECUTION_ENV_PATH",
     "gears",
+    "golden_action",
+    "golden_max_abs_error",
+    "golden_min_cosine",
     "inter_op_thread_count",
     "intra_op_thread_count",
     "share_session_between_instances",

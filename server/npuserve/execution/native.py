@@ -8,7 +8,7 @@ from typing import Any
 from npuserve import _engine
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.batching import BatchingOptions
-from npuserve.config.parameters import is_on
+from npuserve.config.parameters import CHECK_FINITE, is_on
 from npuserve.config.scheduling import QueuePolicy
 from npuserve.core.dtype import Dtype
 from npuserve.core.errors import ServeError, invalid, lacks_room
@@ -140,6 +140,7 @@ def native_options(config: ModelConfig, batching: BatchingOptions) -> _engine.Mo
         detect_padding=buckets.detects_padding,
         admission_max_wait_us=scheduling.max_predicted_wait_us,
         adaptive_delay_p99_us=scheduling.target_p99_us,
+        check_finite=is_on(config, CHECK_FINITE, default=False),
     )
 
 
@@ -205,6 +206,7 @@ def _statistics(native: _engine.Statistics) -> ModelStatistics:
         lengths=tuple(native.lengths.items()),
         predicted_wait_ns=native.predicted_wait_ns,
         queue_delay_ns=native.queue_delay_ns,
+        nonfinite_rows=native.nonfinite_rows,
     )
 
 

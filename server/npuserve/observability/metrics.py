@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from npuserve.observability.accuracy import accuracy_families
 from npuserve.observability.batches import batch_families
 from npuserve.observability.exposition import Family, Sample, histogram
 from npuserve.observability.latencies import Summary
@@ -101,6 +102,7 @@ def model_families(
         *_gauges(models),
         *batch_families(models),
         *work_families(models),
+        *accuracy_families(models),
         *_first_responses(models),
         *_summaries(models, quantiles),
     ]

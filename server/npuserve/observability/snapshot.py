@@ -9,12 +9,21 @@ from npuserve.observability.statistics import ModelStatistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How near a model came to the answers that it should give: of all outputs that were compared, the worst."""
+
+    min_cosine: float
+    max_abs_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSnapshot:
     """What is known of a ready model version at one instant.
 
     tags: the config's `metric_tags`. has_cache: whether the model asks for the response cache. gear_rows: the batch
     sizes that are compiled, ascending; empty if batches are not padded.
-    summaries, first_responses: None where they are not kept.
+    summaries, first_responses: None where they are not kept. golden: None if there were no golden answers.
+    checks_finite: whether answers that are no numbers are looked for.
     """
 
     model: str
@@ -26,6 +35,8 @@ class ModelSnapshot:
     gear_rows: tuple[int, ...] = ()
     summaries: Mapping[str, Summary] | None = None
     first_responses: FirstResponses | None = None
+    golden: Agreement | None = None
+    checks_finite: bool = False
 
     @property
     def labels(self) -> dict[str, str]:

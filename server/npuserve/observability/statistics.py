@@ -81,7 +81,7 @@ class ModelStatistics:
     because they would have waited too long; they are among the rejected and not in `fail`.
     `lengths`: of the answered rows, their own lengths (the first variable dimension), each with how many; ascending.
     `predicted_wait_ns`: how long a request that came now would wait. `queue_delay_ns`: how long a batch is held for
-    more at present.
+    more at present. `nonfinite_rows`: of answers that had NaN or infinity in them, if that is looked for.
     """
 
     last_inference_ms: int = 0
@@ -105,6 +105,7 @@ class ModelStatistics:
     lengths: tuple[tuple[int, int], ...] = ()
     predicted_wait_ns: int = 0
     queue_delay_ns: int = 0
+    nonfinite_rows: int = 0
 
 
 def merged(parts: Sequence[ModelStatistics]) -> ModelStatistics:
@@ -139,6 +140,7 @@ def merged(parts: Sequence[ModelStatistics]) -> ModelStatistics:
         lengths=_merged_lengths([length for part in parts for length in part.lengths]),
         predicted_wait_ns=max((part.predicted_wait_ns for part in parts), default=0),
         queue_delay_ns=max((part.queue_delay_ns for part in parts), default=0),
+        nonfinite_rows=sum(part.nonfinite_rows for part in parts),
     )
 
 

@@ -25,6 +25,8 @@ from npuserve.execution.assembly import assemble
 from npuserve.execution.backend import Backend, CompletingBackend, GearedBackend
 from npuserve.execution.executor import Executor
 from npuserve.execution.response_cache import ResponseCache
+from npuserve.observability.snapshot import Agreement
+from npuserve.repository.golden import check_golden, with_agreement
 from npuserve.repository.labels import Labels, read_labels
 from npuserve.repository.leases import Leases
 from npuserve.repository.scan import ModelDirectory
@@ -37,7 +39,8 @@ _log = logging.getLogger(__name__)
 class LoadedModel:
     """One model version that serves: its effective config, what its file says of itself, and what runs it.
 
-    load_seconds: what loading took, warm-up included.
+    load_seconds: what loading took, warm-up included. golden: how near its answers came to the golden ones; None if
+    there were none to come near to.
     leases: whoever looked the version up and may wait before the executor has accepted the request holds one.
     """
 
@@ -48,6 +51,7 @@ class LoadedModel:
     executor: Executor
     labels: Labels = field(default_factory=dict)
     load_seconds: float = 0.0
+    golden: Agreement | None = None
     leases: Leases = field(default_factory=Leases, repr=False, compare=False)
 
 
@@ -98,7 +102,7 @@ class ModelLoader:
         return config
 
     async def load(self, directory: ModelDirectory, version: int, config: ModelConfig) -> LoadedModel:
-        """Describe the model file, complete and check the config with it, load, warm up. Raises ServeError."""
+        """Describe the model file, complete and check the config with it, load, warm up, compare. Raises ServeError."""
         started = time.monotonic()
         backend = self._backends.get(config.backend or config.platform)
         if backend is None:
@@ -130,17 +134,19 @@ class ModelLoader:
         )
         try:
             await warm_up(executor, complete, signature, directory.path)
+            golden = await check_golden(executor, complete, signature, directory.version_path(version))
         except BaseException:
             await executor.close()
             raise
         return LoadedModel(
             directory.name,
             version,
-            complete,
+            complete if golden is None else with_agreement(complete, golden),
             signature,
             executor,
             labels,
             load_seconds=time.monotonic() - started,
+            golden=golden,
         )
 
     async def _complete(self, backend: Backend, config: ModelConfig, signature: ModelSignature) -> ModelConfig:

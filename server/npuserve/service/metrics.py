@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from npuserve.config.batching import checks_finite
 from npuserve.config.metrics_options import MetricsOptions
 from npuserve.observability.exposition import Family, render
 from npuserve.observability.latencies import LatencyRecorder
@@ -154,6 +155,8 @@ class MetricsService:
             gear_rows=_gear_rows(loaded),
             summaries=latencies.summaries(loaded.name, version),
             first_responses=latencies.first_responses(loaded.name, version),
+            golden=loaded.golden,
+            checks_finite=checks_finite(loaded.config, loaded.signature),
         )
 
 

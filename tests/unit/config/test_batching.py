@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import text_format
 from npuserve._proto import POOL
 from npuserve._proto.model_config_pb2 import ModelConfig
-from npuserve.config.batching import BatchingOptions, batching_options, settings_without_effect
+from npuserve.config.batching import BatchingOptions, batching_options, checks_finite, settings_without_effect
 from npuserve.config.buckets import BucketOptions
 from npuserve.config.complete import complete_model_config
 from npuserve.config.placement import InstancePlacement
@@ -156,6 +156,18 @@ def test_the_rate_limiter_is_for_models_of_the_native_engine(backend: str, has_e
     config.backend = backend
     named = settings_without_effect(config, replace(bert(), gears=()))
     assert ("instance_group.rate_limiter" not in named) == has_effect
+
+
+@pytest.mark.parametrize(("backend", "has_effect"), [("ascend", True), ("onnxruntime", False), ("python", False)])
+def test_the_native_engine_alone_looks_for_answers_that_are_no_numbers(backend: str, has_effect: bool) -> None:
+    config = completed('parameters { key: "check_finite" value { string_value: "on" } }', bert())
+    config.backend = backend
+    without_gears = replace(bert(), gears=())
+    assert checks_finite(config, without_gears) == has_effect
+    assert ("check_finite" not in settings_without_effect(config, without_gears)) == has_effect
+    del config.parameters["check_finite"]
+    assert not checks_finite(config, without_gears)
+    assert settings_without_effect(config, without_gears) == ()
 
 
 def test_nothing_of_buckets_has_an_effect_on_a_model_without_gears() -> None:

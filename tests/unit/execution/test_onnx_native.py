@@ -432,3 +432,38 @@ def test_a_signature_of_the_engine_is_checked() -> None:
         _engine.make_signature(inputs=[spec], outputs=[], gears=[((), ())])
     with pytest.raises(ValueError, match="the shapes of 'x' must be of one rank"):
         _engine.make_signature(inputs=[spec], outputs=[], gears=[(((1,),), ())])
+
+
+def reciprocal() -> onnx.ModelProto:
+    """inverse = 1 / a, of which that of zero is infinite."""
+    node = helper.make_node("Reciprocal", ["a"], ["inverse"])
+    return onnx_model(
+        [node], [graph_input("a", TensorProto.FLOAT, ["n", 2])], [graph_input("inverse", TensorProto.FLOAT, ["n", 2])]
+    )
+
+
+async def test_answers_that_are_no_numbers_are_failures_where_that_is_asked_for(loaded: Loaded) -> None:
+    executor = await loaded.load(reciprocal(), "max_batch_size: 4 " + parameter("on", "check_finite"))
+    assert isinstance(executor, NativeExecutor)
+    rows = np.array([[1, 2], [0, 4], [1, 0]], np.float32)
+    with pytest.raises(ServeError) as caught:
+        await executor.execute(ExecuteRequest(inputs=[tensor("a", rows)], rows=3))
+    assert (caught.value.status, caught.value.message) == (
+        StatusCode.INTERNAL,
+        "model 'm' computed NaN or infinity: output 'inverse' in row 1 of the request",
+    )
+    result = await executor.execute(ExecuteRequest(inputs=[tensor("a", rows[:1])], rows=1))
+    assert array(result).tolist() == [[1, 0.5]]
+    assert executor.statistics().nonfinite_rows == 2
+
+
+async def test_answers_are_what_the_model_computes_where_it_is_not(loaded: Loaded) -> None:
+    executor = await loaded.load(reciprocal(), "max_batch_size: 4")
+    result = await executor.execute(ExecuteRequest(inputs=[tensor("a", np.zeros((1, 2), np.float32))], rows=1))
+    assert np.isinf(array(result)).all()
+    assert executor.statistics().nonfinite_rows == 0
+
+
+async def test_only_on_and_off_are_known(loaded: Loaded) -> None:
+    with pytest.raises(ServeError, match="parameter 'check_finite' must be 'on' or 'off', got 'yes'"):
+        await loaded.load(reciprocal(), parameter("yes", "check_finite"))

@@ -84,6 +84,7 @@ def test_nothing_of_one_instance_is_lost() -> None:
         lengths=((7, 1),),
         predicted_wait_ns=15,
         queue_delay_ns=16,
+        nonfinite_rows=17,
     )
     assert not any(getattr(full, each.name) == getattr(ModelStatistics(), each.name) for each in fields(full))
     assert merged([full]) == full
