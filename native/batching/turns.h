@@ -64,6 +64,9 @@ class Turns {
   // Whether requests of the model wait, as long as its seats execute or have not withdrawn.
   void set_backlogged(uint64_t model, bool backlogged);
 
+  // Whether a seat was refused and has neither executed nor withdrawn since.
+  bool has_waiting() const { return waiting_ > 0; }
+
   // The seats that wait and may try again now; each is named once a wait.
   std::vector<Seat> called();
 

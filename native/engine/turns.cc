@@ -36,6 +36,7 @@ void ModelTurns::leave() {
     turns_->seated_.erase(seat);
     turns_->turns_.remove(seat);
   }
+  turns_->tell_whether_anybody_waits();
 }
 
 void ModelTurns::on_call(std::function<void(size_t instance)> wake) {
@@ -45,7 +46,9 @@ void ModelTurns::on_call(std::function<void(size_t instance)> wake) {
 
 bool ModelTurns::try_take(size_t instance) {
   const core::MutexLock lock(turns_->mutex_);
-  return turns_->turns_.take(seats_[instance]);
+  const bool may_go = turns_->turns_.take(seats_[instance]);
+  turns_->tell_whether_anybody_waits();
+  return may_go;
 }
 
 void ModelTurns::took(size_t instance, int64_t cost_ns) {
@@ -72,10 +75,13 @@ void ModelTurns::give_back(size_t instance) {
 
 bool ModelTurns::withdraw(size_t instance) {
   const core::MutexLock lock(turns_->mutex_);
-  return turns_->turns_.withdraw(seats_[instance]);
+  const bool is_news = turns_->turns_.withdraw(seats_[instance]);
+  turns_->tell_whether_anybody_waits();
+  return is_news;
 }
 
 void ModelTurns::call_others() {
+  if (!turns_->anybody_waits_) return;
   std::vector<Turns::Seated> called;
   {
     const core::MutexLock lock(turns_->mutex_);

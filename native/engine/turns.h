@@ -4,6 +4,7 @@
 // model's scheduler, which takes a mutex of its own.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -36,8 +37,13 @@ class Turns {
     size_t instance = 0;
   };
 
+  void tell_whether_anybody_waits() REQUIRES_LOCK(mutex_) { anybody_waits_ = turns_.has_waiting(); }
+
   core::Mutex mutex_;
   batching::Turns turns_ GUARDED_BY(mutex_);
+  // Written under the mutex. Whoever changes what others may do has the mutex first, and so sees here who was refused
+  // before: mostly nobody, and then no request that comes or goes in one model waits for those of others.
+  std::atomic<bool> anybody_waits_ = false;
   std::map<batching::Turns::Seat, Seated> seated_ GUARDED_BY(mutex_);
   uint64_t models_ GUARDED_BY(mutex_) = 0;
 };
