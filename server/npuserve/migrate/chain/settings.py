@@ -156,7 +156,7 @@ class ProveSettings:
     baseline: str = ""
     baseline_model: str = ""
     rounds: int = 3
-    max_rows: int = 2000
+    max_rows: int = 1000
     concurrencies: tuple[int, ...] = (1, 8, 32)
     seconds: float = 5.0
     max_accuracy_drop: float = 0.5

@@ -1,7 +1,9 @@
 """Both services under the same load, in turns, so that what else the machine does hits both."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from npuserve.migrate.chain.stage import Tell
@@ -27,12 +29,13 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What one service did at one concurrency, all rounds together."""
+    """What one service did at one concurrency, all rounds together. p99s_ms: of each round."""
 
     server: str
     concurrency: int
     latency: Histogram
     seconds: float
+    p99s_ms: tuple[float, ...]
     errors: int
     first_error: str = ""
 
@@ -44,6 +47,11 @@ class Standing:
     def percentile_ms(self, percent: float) -> float:
         """Return a percentile of the latency; NaN if nothing was answered."""
         return self.latency.quantile_ns(percent / 100) / 1e6
+
+    @property
+    def typical_p99_ms(self) -> float:
+        """Return the rounds' median: one burst of what else the machine does decides nothing. NaN if one had none."""
+        return math.nan if any(map(math.isnan, self.p99s_ms)) else median(self.p99s_ms)
 
     def row(self) -> dict[str, Any]:
         """Return a row of the table."""
@@ -109,6 +117,7 @@ def _standing(server: str, concurrency: int, reports: Sequence[LoadReport]) -> S
         concurrency=concurrency,
         latency=Histogram.merged(window.latency for window in measured),
         seconds=sum(window.seconds for window in measured),
+        p99s_ms=tuple(report.latency_ms(99) for report in reports),
         errors=sum(failure.count for failure in failures),
         first_error=f"{failures[0].status}: {failures[0].message}" if failures else "",
     )

@@ -77,6 +77,7 @@ def test_rounds_count_together() -> None:
     assert (first.server, first.qps) == ("new", 2 / 4.0)
     # The new one went first and last: 1 and 4 ms.
     assert first.percentile_ms(99) == pytest.approx(4, rel=0.01)
+    assert first.typical_p99_ms == pytest.approx((1 + 4) / 2, rel=0.01)
     assert second.percentile_ms(99) == pytest.approx(3, rel=0.01)
     assert first.row()["p50_ms"] == pytest.approx(1, rel=0.01)
     points = first.cdf()["points"]
@@ -88,6 +89,7 @@ def test_a_service_that_only_fails_has_no_latency_and_its_first_error() -> None:
     standing, *_ = contest(BOTH, (1,), seconds=1.0, rounds=1, tell=lambda text: None, measure=loads)
     assert (standing.qps, standing.errors, standing.first_error) == (0, 3, "UNAVAILABLE: queue full")
     assert math.isnan(standing.percentile_ms(99))
+    assert math.isnan(standing.typical_p99_ms)
     assert standing.cdf()["points"] == []
 
 

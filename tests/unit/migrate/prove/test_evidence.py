@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ def standing(server: str, requests: int, milliseconds: int, errors: int = 0) -> 
     counts = np.zeros(BUCKETS, np.uint64)
     value = milliseconds * 1_000_000
     counts[bucket_of(value)] = requests
+    p99 = float(milliseconds) if requests else math.nan
     latency = Histogram(counts, value, value, value * requests)
-    return Standing(server=server, concurrency=8, latency=latency, seconds=1.0, errors=errors)
+    return Standing(server=server, concurrency=8, latency=latency, seconds=1.0, p99s_ms=(p99,) * 3, errors=errors)
 
 
 def evidence(**changes: Any) -> Evidence:
