@@ -18,7 +18,14 @@ def advice(
     found = []
     best = cheapest(candidates)
     if best is not None and best.flags:
-        found.append(f"compile with {' '.join(best.flags)} ({best.name}): the limits hold on the batch that was tried")
+        found.append(
+            f"compile with {' '.join(best.flags)} ({best.name}): the limits hold on the batch that was tried"
+            + (
+                "; copy the list beside migration.toml first, the next run of this stage replaces it"
+                if best.lists
+                else ""
+            )
+        )
     if bad is not None and not target.lowers:
         found.append(
             f"layer '{bad.layer.name}' ({bad.layer.kind}) computes wrong in float32: rewrite it before the export, or "

@@ -30,6 +30,11 @@ class Candidate:
     p50_ms: float
     holds: bool
 
+    @property
+    def lists(self) -> bool:
+        """Whether a flag names a file of this stage."""
+        return any(flag.startswith(("--keep_dtype", "--modify_mixlist")) for flag in self.flags)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
         return {

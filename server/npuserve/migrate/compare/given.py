@@ -20,11 +20,6 @@ class Given:
     om: Path
     samples: Path
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All of them."""
-        return self.model, self.om, self.samples
-
 
 def given(workspace: Workspace) -> Given:
     """Return what there is to compare. Raises MigrationError for a file that is not there."""
@@ -34,7 +29,7 @@ def given(workspace: Workspace) -> Given:
         om=compiled / "model.om",
         samples=exported / "baseline.npz",
     )
-    for path in found.files:
+    for path in (found.model, found.om, found.samples):
         if not path.is_file():
             raise MigrationError(f"there is no {path}: run the stages before this one first")
     return found

@@ -36,8 +36,7 @@ def errors_svg(errors: Sequence[LayerError], target: Target, bad: LayerError | N
         *(_grid_line(y(10.0**power), power) for power in range(low, high + 1)),
         f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(target.noise):.1f}" y2="{y(target.noise):.1f}" '
         f'stroke="{_NOISE}" stroke-dasharray="5 4"/>',
-        f'<text x="{_WIDTH - _RIGHT}" y="{y(target.noise) - 5:.1f}" text-anchor="end">noise of one {target.type} '
-        "operator</text>",
+        f'<text x="{_LEFT + 4}" y="{y(target.noise) - 5:.1f}">noise of one {target.type} operator</text>',
         f'<polyline fill="none" stroke="{_LINE}" points="'
         + " ".join(f"{x(each.layer.depth):.1f},{y(each.difference.relative):.1f}" for each in errors)
         + '"/>',

@@ -1,6 +1,5 @@
 """S3 of the chain."""
 
-import hashlib
 import json
 import tempfile
 import time
@@ -15,7 +14,7 @@ from npuserve.migrate.chain.tensors import load_samples
 from npuserve.migrate.compare.advice import advice, notes
 from npuserve.migrate.compare.batches import joined
 from npuserve.migrate.compare.candidates import Candidate, CandidateSearch
-from npuserve.migrate.compare.given import EXPORTED, Given, given, precision_mode
+from npuserve.migrate.compare.given import Given, given, precision_mode
 from npuserve.migrate.compare.graph import LayerGraph
 from npuserve.migrate.compare.latency import gear_latencies
 from npuserve.migrate.compare.layerwise import LayerError, Layers, compare_layers
@@ -40,12 +39,8 @@ class CompareStage:
     title = "Compare with ONNX Runtime"
 
     def fingerprint(self, workspace: Workspace) -> str:
-        """Return a digest of the models, the samples and the settings."""
-        digest = hashlib.sha256(repr((workspace.settings.compare, workspace.settings.compile)).encode())
-        for path in given(workspace).files:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()
+        """Return the settings; the rest comes from the stages before."""
+        return repr((workspace.settings.compare, workspace.settings.compile))
 
     def run(self, workspace: Workspace, folder: Path, tell: Tell) -> Result:
         """Compare; raises MigrationError if a side cannot be run at all."""
@@ -93,11 +88,11 @@ class _Comparison:
             self._compare_layers(findings, passed=all(check.passed for check in checks))
         except MigrationError as error:
             # The gate is of the whole model; a graph that cannot give its layers is no reason to fail it.
-            findings.failures.append(f"layers could not be compared: {error}")
+            findings.failures.append(f"the comparison of layers ended early: {error}")
         return Result(
             checks=checks,
             artifacts=self._artifacts(),
-            commands=[f"npuserve run {self._given.om} --inputs {EXPORTED}/baseline.npz --outputs outputs.npz"],
+            commands=[f"npuserve run {self._given.om} --inputs {self._given.samples} --outputs outputs.npz"],
             advice=advice(checks, findings.bad, findings.candidates, self._target),
             notes=[*notes(findings.bad, findings.single, self._target), *findings.failures],
             figures={

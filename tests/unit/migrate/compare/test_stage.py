@@ -2,9 +2,9 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from npuserve.migrate.chain.settings import Settings, SourceSettings
 from npuserve.migrate.chain.stage import Workspace
@@ -84,15 +84,16 @@ def test_the_layer_that_half_precision_spoils_is_kept_in_float32(
 def test_a_comparison_before_its_time_says_what_is_missing(tmp_path: Path) -> None:
     workspace = Workspace(settings=Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx"))), work=tmp_path)
     with pytest.raises(MigrationError, match=r"there is no .*model\.onnx: run the stages before"):
-        CompareStage().fingerprint(workspace)
+        CompareStage().run(workspace, tmp_path, lambda _: None)
 
 
-def test_the_fingerprint_follows_the_samples(tmp_path: Path) -> None:
-    workspace = Workspace(settings=Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx"))), work=tmp_path)
-    for name in ("S1_export/model.onnx", "S2_compile/model.om", "S1_export/baseline.npz"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"1")
-    before = CompareStage().fingerprint(workspace)
-    assert CompareStage().fingerprint(workspace) == before
-    np.savez(tmp_path / "S1_export" / "baseline.npz", x=np.ones(1))
-    assert CompareStage().fingerprint(workspace) != before
+def test_the_fingerprint_follows_the_limits_and_the_precision() -> None:
+    settings = Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx")))
+    others = (
+        replace(settings, compare=replace(settings.compare, min_cosine=0.5)),
+        replace(settings, compile=replace(settings.compile, precision="force_fp16")),
+    )
+    texts = {
+        CompareStage().fingerprint(Workspace(settings=each, work=Path())) for each in (settings, settings, *others)
+    }
+    assert len(texts) == 3
