@@ -11,24 +11,28 @@ from npuserve.migrate.chain.tensors import Tensors
 Array = npt.NDArray[Any]
 
 
-def joined(samples: Sequence[Tensors], rows: int) -> dict[str, Array]:
-    """Return one batch of up to `rows` rows: samples one after another, padded with 0 to the longest.
+def joined(samples: Sequence[Tensors], rows: int, elements: int) -> dict[str, Array]:
+    """Return one batch of samples, one after another, padded with 0 to the longest.
 
+    rows: at most. elements: of the largest input, at most; the first sample may have more.
     Samples whose inputs cannot be joined (a scalar, other ranks) are left out; the first is always there.
     """
-    taken: list[Tensors] = []
-    for sample in samples:
-        fits = all(array.ndim and array.ndim == samples[0][name].ndim for name, array in sample.items())
-        if taken and (not fits or _rows([*taken, sample]) > rows):
+    batch = dict(samples[0])
+    for count in range(2, len(samples) + 1):
+        longer = _batch(samples[:count])
+        if longer is None or len(next(iter(longer.values()))) > rows:
             break
-        taken.append(sample)
-    if len(taken) == 1:
-        return dict(taken[0])
-    return {name: _stacked([sample[name] for sample in taken]) for name in taken[0]}
+        if max(array.size for array in longer.values()) > elements:
+            break
+        batch = longer
+    return batch
 
 
-def _rows(samples: Sequence[Tensors]) -> int:
-    return sum(next(iter(sample.values())).shape[0] for sample in samples)
+def _batch(samples: Sequence[Tensors]) -> dict[str, Array] | None:
+    names = samples[0]
+    if any(sample[name].ndim != names[name].ndim or not sample[name].ndim for sample in samples for name in names):
+        return None
+    return {name: _stacked([sample[name] for sample in samples]) for name in names}
 
 
 def _stacked(arrays: Sequence[Array]) -> Array:

@@ -3,15 +3,15 @@
 import importlib
 from typing import Any
 
-from npuserve.migrate.errors import MigrationError
+from npuserve.migrate.errors import SetupError
 
 
 def imported(package: str) -> Any:
-    """Return a package. Raises MigrationError if it is not installed."""
+    """Return a package. Raises SetupError if it is not installed."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise MigrationError(
+        raise SetupError(
             f"the comparison needs the package {error.name or package}, which is not installed: "
             "pip install 'npuserve[convert]'"
         ) from error

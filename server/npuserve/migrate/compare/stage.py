@@ -25,10 +25,11 @@ from npuserve.migrate.compare.reference import Reference
 from npuserve.migrate.compare.single import SingleOperator, SingleOperators, first_bad
 from npuserve.migrate.compare.stopwatch import Stopwatch
 from npuserve.migrate.compare.whole import agreements
-from npuserve.migrate.errors import MigrationError
+from npuserve.migrate.errors import MigrationError, SetupError
 
-# Rows of the batch that layers are compared on, and jumps that are looked into one by one.
-_ROWS = 8
+# Of the batch that layers are compared on: rows, and elements of its largest input, as all tensors are held at once.
+_ROWS, _ELEMENTS = 8, 256
+# Jumps that are looked into one by one.
 _MOST_JUMPS = 8
 
 
@@ -86,6 +87,8 @@ class _Comparison:
         findings = _Findings()
         try:
             self._compare_layers(findings, passed=all(check.passed for check in checks))
+        except SetupError:
+            raise
         except MigrationError as error:
             # The gate is of the whole model; a graph that cannot give its layers is no reason to fail it.
             findings.failures.append(f"the comparison of layers ended early: {error}")
@@ -110,7 +113,7 @@ class _Comparison:
 
     def _compare_layers(self, findings: _Findings, *, passed: bool) -> None:
         graph = LayerGraph.load(self._given.model)
-        batch = joined(self._samples, _ROWS)
+        batch = joined(self._samples, _ROWS, _ELEMENTS)
         target = self._target
         self._tell(f"{len(graph.layers)} layers")
         layers = compare_layers(graph, batch, target, self._programs, self._scratch)

@@ -105,15 +105,21 @@ def test_precision_modes_have_their_types() -> None:
 
 def test_samples_become_a_batch_padded_with_zeros() -> None:
     samples = token_samples(np.random.default_rng(1), (3, 5, 2, 9))
-    batch = joined(samples, 3)
+    batch = joined(samples, 3, 1000)
     assert batch["input_ids"].shape == batch["attention_mask"].shape == (3, 5)
     np.testing.assert_array_equal(batch["attention_mask"].sum(axis=1), [3, 5, 2])
     np.testing.assert_array_equal(batch["input_ids"][2, :2], samples[2]["input_ids"][0])
 
 
+def test_a_batch_has_no_more_elements_than_are_allowed() -> None:
+    samples = token_samples(np.random.default_rng(1), (3, 5, 2, 9))
+    assert joined(samples, 8, 15)["input_ids"].shape == (3, 5)
+    assert joined(samples, 8, 2)["input_ids"].shape == (1, 3)
+
+
 def test_samples_that_cannot_be_joined_are_left_out() -> None:
     samples = [{"x": np.ones((1, 2)), "scale": np.array(2.0)}] * 2
-    assert joined(samples, 8)["x"].shape == (1, 2)
+    assert joined(samples, 8, 1000)["x"].shape == (1, 2)
 
 
 def test_lists_are_written_as_the_compiler_reads_them(tmp_path: Path) -> None:
