@@ -1,5 +1,6 @@
 """Values of TOML as the settings' types want them."""
 
+import os
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +28,8 @@ def typed(value: object, annotation: Any, name: str, folder: Path) -> Any:
             raise _wrong(name, "a table", value)
         return {key: typed(each, parts[1], f"{name}.{key}", folder) for key, each in value.items()}
     if annotation is Path:
-        return folder / Path(_text(value, name, "a path")).expanduser()
+        # Without `..`, for messages; not resolved, as a link may be meant to change.
+        return Path(os.path.normpath(folder / Path(_text(value, name, "a path")).expanduser()))
     return _plain(value, annotation, name)
 
 

@@ -78,8 +78,6 @@ CHINESE: Mapping[str, str] = {
     "concurrency": "并发",
     "throughput": "吞吐",
     "errors": "错误数",
-    "QPS of baseline": "QPS／基线",
-    "P99 of baseline": "P99／基线",
     "baseline": "基线",
     "accuracy": "准确率",
     "correct": "正确数",
@@ -207,5 +205,6 @@ CHECKS: Mapping[str, str] = {
     r"answers with the same class as the baseline's": "与基线类别一致的应答",
     r"requests that failed under load": "压测中失败的请求数",
     r"QPS at (\d+) at once, of the baseline's": "并发 {0} 的 QPS，相对基线",
+    r"P99 at (\d+) at once, median of (\d+) rounds, of the baseline's": "并发 {0} 的 P99（{1} 轮中位数），相对基线",
     r"P99 at (\d+) at once, of the baseline's": "并发 {0} 的 P99，相对基线",
 }

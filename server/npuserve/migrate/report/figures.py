@@ -126,8 +126,6 @@ def title(name: str, words: Words) -> str:
 
 def _arranged(name: str, rows: Sequence[Row]) -> Sequence[Row]:
     """Return rows as they are best read."""
-    if name == "load":
-        return _against_baseline(rows)
     if name in _COLUMNS:
         found = [{path: _at(row, path) for path in _COLUMNS[name]} for row in rows]
         there = [path for path in _COLUMNS[name] if any(row[path] not in (None, "") for row in found)]
@@ -142,27 +140,13 @@ def _at(row: Row, path: str) -> Any:
     return value
 
 
-def _against_baseline(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows with what share of the baseline's throughput and p99 they are."""
-    base = {row.get("concurrency"): row for row in rows if row.get("server") == "baseline"}
-    found = []
-    for row in rows:
-        of = base.get(row.get("concurrency"))
-        ours = numbers_of(row, "qps", "p99_ms")
-        theirs = None if of is None or of is row else numbers_of(of, "qps", "p99_ms")
-        if ours and theirs and all(theirs):
-            row = {**row, "QPS of baseline": ours[0] / theirs[0], "P99 of baseline": ours[1] / theirs[1]}
-        found.append(row)
-    return found
-
-
 def _cell(value: Any, name: str, words: Words) -> Cell:
     if value is None:
         return Cell("")
     if isinstance(value, bool):
         return Cell(words("yes" if value else "no"))
     if isinstance(value, (int, float)):
-        share = name in ("waste", "QPS of baseline", "P99 of baseline") or name.endswith("_share")
+        share = name == "waste" or name.endswith("_share")
         return Cell(f"{value * 100:.1f} %" if share else measured(value), number=True)
     if isinstance(value, str):
         return Cell(words(value), mark=_mark(value) if name in ("status", "support") else "")

@@ -32,7 +32,11 @@ def latency_cdf(figures: Mapping[str, Any], words: Words) -> list[Plot]:
         y_label=words("share of requests"),
     )
     for series, row in enumerate(rows):
-        name = words("{server}, {concurrency} at once", server=row.get("server"), concurrency=row.get("concurrency"))
+        name = words(
+            "{server}, {concurrency} at once",
+            server=words(str(row.get("server", ""))),
+            concurrency=row.get("concurrency"),
+        )
         chart.line(name, pairs_of(row, "points"), series, markers=False)
     chart.level(0.99, "P99")
     return [Plot("latency_cdf", chart.svg(), caption)]

@@ -50,6 +50,7 @@ li{{overflow-wrap:anywhere}}
 .verdict.good{{background:var(--good-paper)}}
 .verdict.bad{{background:var(--bad-paper)}}
 .verdict.open{{background:var(--panel);color:var(--soft)}}
+p.bad{{white-space:pre-line}}
 td.open,p.open{{color:var(--soft)}}
 td.good,td.bad{{font-weight:600}}
 dl{{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:0}}
