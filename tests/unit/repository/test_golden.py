@@ -14,7 +14,7 @@ from npuserve.repository.golden import agreement
 from npuserve.repository.golden_file import read_golden
 from npuserve.repository.loading import LoadedModel, ModelLoader
 from npuserve.repository.scan import scan_repositories
-from support.repositories import CopyBackend, RecordingExecutor, add_copy_model
+from support.repositories import CopyBackend, RecordingExecutor, add_copy_model, make_registry
 
 Arrays = dict[str, npt.NDArray[Any]]
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
@@ -93,6 +93,30 @@ async def test_what_does_not_agree_is_closed(tmp_path: Path) -> None:
     with pytest.raises(ServeError):
         await load(tmp_path, {"input:x": X, "output:y": -X}, backend=backend)
     assert [executor.close_calls for executor in backend.executors] == [1]
+
+
+async def test_the_version_that_served_goes_on(tmp_path: Path) -> None:
+    registry = make_registry("explicit")
+    await registry.load_all([tmp_path])
+    folder = add_copy_model(tmp_path, "m")
+    await registry.load_model("m")
+    add_copy_model(tmp_path, "m", versions=(2,))
+    save_samples(folder / "2" / "golden.npz", [{"input:x": X, "output:y": -X}])
+    with pytest.raises(ServeError, match="golden_min_cosine is 0"):
+        await registry.load_model("m")
+    assert registry.lookup("m").version == 1
+    await registry.close()
+
+
+async def test_the_index_says_why_a_model_is_not_served(tmp_path: Path) -> None:
+    folder = add_copy_model(tmp_path, "m")
+    save_samples(folder / "1" / "golden.npz", [{"input:x": X, "output:y": -X}])
+    registry = make_registry("none")
+    await registry.load_all([tmp_path])
+    (entry,) = registry.index()
+    assert entry.state == "UNAVAILABLE"
+    assert entry.reason.endswith("output 'y' of sample 0 has cosine -1.000000, golden_min_cosine is 0.999")
+    await registry.close()
 
 
 async def test_a_warning_in_place_of_a_failure_is_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from npuserve.config.metrics_options import MetricsOptions
 from npuserve.observability.exposition import Family, Sample
@@ -79,6 +81,21 @@ async def test_first_responses_are_counted_in_the_configs_buckets(registry: Mode
     name = "nv_inference_request_summary_us"
     assert metrics[name].value(f"{name}_count", **LABELS) == 1
     assert metrics[name].value(name, quantile="0.9", **LABELS) >= 0
+
+
+async def test_a_model_tells_how_near_it_came_to_its_golden_answers(tmp_path: Path) -> None:
+    tensors = tensor_config("input", "IN", "FP32", -1) + tensor_config("output", "OUT", "FP32", -1)
+    add_copy_model(tmp_path, "m", f"max_batch_size: 4\n{tensors}")
+    (version,) = (path for path in (tmp_path / "m").iterdir() if path.is_dir())
+    given = np.array([[3, 4]], np.float32)
+    arrays: dict[str, Any] = {"0/input:IN": given, "0/output:OUT": given + np.float32(0.01)}
+    np.savez(version / "golden.npz", **arrays)
+    async with loaded_registry(tmp_path) as registry:
+        metrics = await told(MetricsService(registry, MetricsOptions(), MetricsSources(latencies=no_latencies())))
+    labels = {"model": "m", "version": version.name}
+    error = metrics["npu_golden_max_abs_error"].value("npu_golden_max_abs_error", **labels)
+    assert error == pytest.approx(0.01, rel=1e-4)
+    assert 0.9999 < metrics["npu_golden_cosine"].value("npu_golden_cosine", **labels) < 1
 
 
 async def test_custom_families_are_told_too(registry: ModelRegistry) -> None:
