@@ -42,6 +42,7 @@ ROOT = [node("Add", ["v", "epsilon"], ["e"]), node("Sqrt", ["e"], ["s"])]
 DIVIDED = [*ROOT, node("Div", ["d", "s"], ["y"])]
 INVERTED = [*ROOT, node("Reciprocal", ["s"], ["i"]), node("Mul", ["i", "d"], ["y"])]
 POWER = [node("Add", ["epsilon", "v"], ["e"]), node("Pow", ["e", "minus_half"], ["i"]), node("Mul", ["d", "i"], ["y"])]
+OVER_POWER = [node("Add", ["v", "epsilon"], ["e"]), node("Pow", ["e", "half"], ["s"]), node("Div", ["d", "s"], ["y"])]
 ONE_OVER = [*ROOT, node("Div", ["one", "s"], ["i"]), node("Mul", ["d", "i"], ["y"])]
 
 
@@ -52,6 +53,7 @@ def spelled_out(nodes: Nodes, opset: int = 18, epsilon: float = 1e-5) -> onnx.Mo
         "two": 2,
         "one": 1,
         "minus_half": -0.5,
+        "half": 0.5,
         "width": WIDTH,
         "width_less_one": WIDTH - 1,
         "epsilon": epsilon,
@@ -68,7 +70,7 @@ def expected(x: Array, ddof: int = 0, epsilon: float = 1e-5) -> Array:
     return np.asarray((x - x.mean(-1, keepdims=True)) / np.sqrt(spread + epsilon))
 
 
-@pytest.mark.parametrize("end", [DIVIDED, INVERTED, POWER, ONE_OVER])
+@pytest.mark.parametrize("end", [DIVIDED, INVERTED, POWER, ONE_OVER, OVER_POWER])
 @pytest.mark.parametrize(
     ("start", "ddof"), [(BIASED, 0), (BY_PRODUCT, 0), (UNBIASED, 1), (OF_SQUARES, 0), (RESHAPED, 1)]
 )
@@ -143,6 +145,24 @@ def test_a_deviation_over_the_root_of_anothers_variance_is_left() -> None:
     ]
     model = spelled_out(nodes)
     assert "LayerNormalization" not in operators(rewritten(model)[0])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        # Times the root in place of over it, in three spellings.
+        [*ROOT, node("Mul", ["d", "s"], ["y"])],
+        [node("Add", ["epsilon", "v"], ["e"]), node("Pow", ["e", "minus_half"], ["i"]), node("Div", ["d", "i"], ["y"])],
+        [node("Add", ["epsilon", "v"], ["e"]), node("Pow", ["e", "half"], ["i"]), node("Mul", ["d", "i"], ["y"])],
+        # The variance in place of its root.
+        [node("Add", ["v", "epsilon"], ["e"]), node("Div", ["d", "e"], ["y"])],
+    ],
+)
+def test_what_only_looks_like_a_normalization_is_left(end: Nodes) -> None:
+    model = spelled_out([*BIASED, *end])
+    changed, applied = rewritten(model)
+    assert operators(changed) == operators(model)
+    assert applied == {}
 
 
 @pytest.mark.parametrize("inputs", [["x", "scale"], ["x", "scale", "bias"]])

@@ -45,10 +45,13 @@ def _normalization(graph: Graph, node: NodeProto, changes: Changes) -> _Root | N
         sides.append((node.input[1], node.input[0]))
     for deviated, other in sides:
         x = deviation(graph, deviated)
-        denominator = other if node.op_type == "Div" else _reciprocal(graph, other)
-        if x is None or denominator is None:
+        if x is None:
             continue
-        root = _root(graph, denominator)
+        inverse = node.op_type == "Mul" and graph.maker(other, "Pow") is not None
+        denominator = other if inverse or node.op_type == "Div" else _reciprocal(graph, other)
+        if denominator is None:
+            continue
+        root = _root(graph, denominator, -0.5 if inverse else 0.5)
         if root is not None and root.x == x:
             return root
         if _epsilon_outside(graph, denominator, x):
@@ -57,22 +60,19 @@ def _normalization(graph: Graph, node: NodeProto, changes: Changes) -> _Root | N
 
 
 def _reciprocal(graph: Graph, tensor: str) -> str | None:
-    node = graph.maker(tensor, "Reciprocal", "Div", "Pow")
+    node = graph.maker(tensor, "Reciprocal", "Div")
     if node is None:
         return None
     if node.op_type == "Reciprocal":
         return str(node.input[0])
-    if node.op_type == "Div":
-        return str(node.input[1]) if near(graph.scalar(node.input[0]), 1.0) else None
-    # The root is found below under the same name, by its power.
-    return tensor if near(graph.scalar(node.input[1]), -0.5) else None
+    return str(node.input[1]) if near(graph.scalar(node.input[0]), 1.0) else None
 
 
-def _root(graph: Graph, tensor: str) -> _Root | None:
+def _root(graph: Graph, tensor: str, exponent: float = 0.5) -> _Root | None:
     node = graph.maker(source(graph, tensor), "Sqrt", "Pow")
-    if node is None:
+    if node is None or (node.op_type == "Sqrt" and exponent < 0):
         return None
-    if node.op_type == "Pow" and not near(abs(graph.scalar(node.input[1]) or 0.0), 0.5):
+    if node.op_type == "Pow" and not near(graph.scalar(node.input[1]), exponent):
         return None
     inner = source(graph, node.input[0])
     epsilon = 0.0
