@@ -6,6 +6,7 @@ from pathlib import Path
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.migrate.chain.settings import ServeSettings, Settings, SourceSettings
 from npuserve.migrate.chain.tensors import save_samples
+from npuserve.migrate.export.onnx_file import read_onnx, text_inputs
 from npuserve.migrate.serve.graph_interface import graph_interface
 from npuserve.migrate.serve.model_config import ConfigPlan, new_config
 from npuserve.migrate.triton.examples import fixed_length, made_up, takes_tokens
@@ -60,7 +61,8 @@ def _source(planned: Planned, source: Path, config: ModelConfig, samples: Path |
             return replace(given, inputs=inputs)
         if dataset.exists() and tokenizer.exists():
             return replace(given, dataset=dataset, tokenizer=tokenizer, labels=_labels(planned))
-    if takes_tokens(config):
+    if takes_tokens(config) and text_inputs(read_onnx(source)) is not None:
+        # The export finds the vocabulary and makes up better requests.
         return given
     inputs = work / "requests.npz"
     lengths = tuple(4 + 4 * (number % 8) for number in range(_SAMPLES))

@@ -3,13 +3,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from npuserve.migrate.chain.settings import CompileSettings, Settings, SourceSettings
 from npuserve.migrate.errors import MigrationError, SetupError
 from npuserve.migrate.export.example_inputs import read_inputs
 from npuserve.migrate.triton import Migration, Outcome, plan_migration, write
-from support.models import add_mul, tokens
+from onnx import helper
+from support.models import FLOAT, INT64, add_mul, graph_input, onnx_model, tokens
 
 Model = Callable[..., Path]
 PAIR = """
@@ -50,6 +52,21 @@ def migration(tmp_path: Path) -> Migration:
 def save(graph: onnx.ModelProto, folder: Path, *versions: int) -> None:
     for version in versions or (1,):
         onnx.save(graph, str(folder / str(version) / "model.onnx"))
+
+
+def embedding() -> onnx.ModelProto:
+    """Tokens looked up in a table, as encoders begin."""
+    return onnx_model(
+        [
+            helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+            helper.make_node("Cast", ["attention_mask"], ["mask"], to=FLOAT),
+            helper.make_node("Unsqueeze", ["mask", "last"], ["mask_3"]),
+            helper.make_node("Mul", ["rows", "mask_3"], ["logits"]),
+        ],
+        [graph_input(name, INT64, ["batch", "length"]) for name in ("input_ids", "attention_mask")],
+        [graph_input("logits", FLOAT, ["batch", "length", 3])],
+        {"table": np.ones((100, 3), np.float32), "last": np.array([-1])},
+    )
 
 
 def run(repository: Path, migration: Migration, chain: Chain) -> Sequence[Outcome]:
@@ -113,12 +130,23 @@ def texts(dims: str, batch: int = 8) -> str:
     )
 
 
-def test_texts_of_any_length_are_left_to_the_export(repository: Path, model: Model, migration: Migration) -> None:
+def test_texts_of_any_length_are_made_up_of_all_lengths(repository: Path, model: Model, migration: Migration) -> None:
     save(tokens(), model("m", texts("-1")))
     chain = Chain()
     run(repository, migration, chain)
+    (settings,) = chain.asked
+    assert settings.compile.lengths == ()
+    assert settings.source.inputs is not None
+    samples = read_inputs(settings.source.inputs)
+    assert {each["input_ids"].shape[1] for each in samples} == {4, 8, 12, 16, 20, 24, 28, 32}
+    assert all(each["attention_mask"].all() for each in samples)
+
+
+def test_a_vocabulary_is_left_to_the_export_to_find(repository: Path, model: Model, migration: Migration) -> None:
+    save(embedding(), model("m", texts("-1")))
+    chain = Chain()
+    run(repository, migration, chain)
     assert chain.asked[0].source.inputs is None
-    assert chain.asked[0].compile.lengths == ()
 
 
 @pytest.mark.parametrize(("dims", "batch"), [("64", 8), ("2, 64", 0)])
