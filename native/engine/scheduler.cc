@@ -59,9 +59,10 @@ Refusal Scheduler::submit(core::Request& request, batching::Arrival arrival) {
   core::ConditionVariable* sleeper = nullptr;
   {
     const core::MutexLock lock(mutex_);
-    const Refusal refusal = queue(request, std::move(arrival), core::steady_now_ns());
+    const int64_t now_ns = core::steady_now_ns();
+    const Refusal refusal = queue(request, std::move(arrival), now_ns);
     if (refusal) return refusal;
-    sleeper = concerned();
+    sleeper = concerned(now_ns);
     tell_expirer();
   }
   tell(sleeper);
@@ -82,7 +83,7 @@ std::vector<Refusal> Scheduler::submit_all(std::vector<core::Request>& requests,
       refusals.push_back(refusal);
     }
     if (refusals.size() < requests.size()) {
-      sleeper = concerned();
+      sleeper = concerned(now_ns);
       tell_expirer();
     }
     requests.resize(refusals.size());
@@ -250,7 +251,8 @@ void Scheduler::execution_ended(size_t instance, Batch& batch) {
   core::ConditionVariable* sleeper = nullptr;
   {
     const core::MutexLock lock(mutex_);
-    core_.ended(instance, core::steady_now_ns());
+    const int64_t now_ns = core::steady_now_ns();
+    core_.ended(instance, now_ns);
     if (turns_) turns_->give_back(instance);
     for (size_t i = 0; i < batch.places.size(); ++i) {
       if (records_[batch.places[i]].is_given_up) {
@@ -259,7 +261,7 @@ void Scheduler::execution_ended(size_t instance, Batch& batch) {
       }
       forget(batch.requests[i].token, batch.places[i]);
     }
-    sleeper = concerned();
+    sleeper = concerned(now_ns);
   }
   tell(sleeper);
 }
@@ -274,7 +276,7 @@ void Scheduler::release_slot(size_t instance, const Batch& batch, int64_t now_ns
     if (holds_latency_) {
       for (const core::Request& request : batch.requests) core_.answered(now_ns - request.arrival_ns, now_ns);
     }
-    sleeper = concerned();
+    sleeper = concerned(now_ns);
   }
   tell(sleeper);
 }
@@ -364,14 +366,15 @@ void Scheduler::sleep(size_t instance, std::optional<int64_t> wake_at_ns) {
 }
 
 // The one sleeper that has to ask again, if any: it then asks on behalf of the others, as whoever takes a batch does.
-core::ConditionVariable* Scheduler::concerned() {
+// known_now_ns: the time, where the caller has just read it.
+core::ConditionVariable* Scheduler::concerned(std::optional<int64_t> known_now_ns) {
   release_held();
   if (is_over()) {
     const auto sleeping = std::ranges::find(instances_, true, &InstanceState::waiting);
     return sleeping == instances_.end() ? nullptr : wake(*sleeping);
   }
   if (core_.queued() == 0) return nullptr;
-  const int64_t now_ns = core::steady_now_ns();
+  const int64_t now_ns = known_now_ns ? *known_now_ns : core::steady_now_ns();
   const std::optional<size_t> next = core_.next_instance(now_ns);
   if (!next || !instances_[*next].waiting) return nullptr;
   InstanceState& instance = instances_[*next];

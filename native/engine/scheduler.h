@@ -123,7 +123,7 @@ class Scheduler {
   void expire(int64_t now_ns) REQUIRES_LOCK(mutex_);
   bool is_over() const REQUIRES_LOCK(mutex_);
   void sleep(size_t instance, std::optional<int64_t> wake_at_ns) REQUIRES_LOCK(mutex_);
-  core::ConditionVariable* concerned() REQUIRES_LOCK(mutex_);
+  core::ConditionVariable* concerned(std::optional<int64_t> known_now_ns = {}) REQUIRES_LOCK(mutex_);
   static core::ConditionVariable* wake(InstanceState& instance);
   void tell_expirer() REQUIRES_LOCK(mutex_);
   static void notify(core::ConditionVariable* sleeper);
