@@ -22,6 +22,7 @@ from npuserve.migrate.load.requests import prepared
 from npuserve.migrate.load.windows import joined, window_of
 
 from benchmarks.frontend import analyzer
+from benchmarks.frontend.analyzer import Analysis
 from benchmarks.frontend.model import MODEL, NUMBERS, write_model
 from benchmarks.loadgen.sink import sink
 from benchmarks.report import Report
@@ -33,6 +34,7 @@ BUSY = 64  # in flight, where the ceiling is looked for
 IN_FLIGHT = 8  # in the comparison
 PER_SECOND = 200.0
 SLICES_A_SECOND = 4
+PAIRS = 2  # a round: both clients see the same noise only on average
 SAMPLES = [{"INPUT0": np.zeros((1, NUMBERS), np.float32)}]
 INTERFACE = ModelInterface(MODEL, (Input("INPUT0", Dtype.FP32, (-1, NUMBERS)),), batches=True, is_decoupled=False)
 
@@ -74,7 +76,7 @@ def main() -> None:
     with server() as running:
         ours = [loaded(running, MODEL, BUSY, seconds) for _ in range(rounds)]
         report.add("loadgen_against_server", "requests/s", [each.throughput for each in ours])
-        compare(report, running, rounds, seconds)
+        compare(report, running, rounds * PAIRS, seconds)
     report.publish()
 
 
@@ -95,22 +97,33 @@ def cpu_us(window: Window) -> float:
     return window.client_cores * 1e6 / window.throughput
 
 
-def compare(report: Report, running: ServerProcess, rounds: int, seconds: float) -> None:
+def compare(report: Report, running: ServerProcess, pairs: int, seconds: float) -> None:
     """Put the same load to the slow model by both clients in turn; ratios are ours over perf_analyzer's."""
-    closed, closed_p50, opened_p50, opened_p99 = [], [], [], []
-    for _ in range(rounds):
-        theirs = analyzer.concurrency(running.address, IN_FLIGHT, seconds, SLOW)
-        ours = loaded(running, SLOW, IN_FLIGHT, seconds)
-        closed.append(ours.throughput / theirs.per_second)
-        closed_p50.append(ours.latency_ms(50) / theirs.p50_ms)
-        theirs = analyzer.rate(running.address, PER_SECOND, seconds, SLOW)
-        ours = loaded(running, SLOW, None, seconds)
-        opened_p50.append(ours.latency_ms(50) / theirs.p50_ms)
-        opened_p99.append(ours.latency_ms(99) / theirs.p99_ms)
-    report.add("loadgen_vs_perf_analyzer", "ratio", closed)
-    report.add("loadgen_vs_perf_analyzer_p50", "ratio", closed_p50)
-    report.add("loadgen_vs_perf_analyzer_rate_p50", "ratio", opened_p50)
-    report.add("loadgen_vs_perf_analyzer_rate_p99", "ratio", opened_p99)
+    ratios: dict[str, list[float]] = {"": [], "_p50": [], "_rate_p50": [], "_rate_p99": []}
+    for pair in range(pairs):
+        closed = in_turn(pair, running, IN_FLIGHT, seconds)
+        opened = in_turn(pair, running, None, seconds)
+        ratios[""].append(closed[0].throughput / closed[1].per_second)
+        ratios["_p50"].append(closed[0].latency_ms(50) / closed[1].p50_ms)
+        ratios["_rate_p50"].append(opened[0].latency_ms(50) / opened[1].p50_ms)
+        ratios["_rate_p99"].append(opened[0].latency_ms(99) / opened[1].p99_ms)
+    for name, samples in ratios.items():
+        report.add(f"loadgen_vs_perf_analyzer{name}", "ratio", samples)
+
+
+def in_turn(turn: int, running: ServerProcess, in_flight: int | None, seconds: float) -> tuple[LoadReport, Analysis]:
+    """Measure with both; who comes first changes, since the machine's other work does not stand still."""
+    if turn % 2:
+        theirs = analyzed(running, in_flight, seconds)
+        return loaded(running, SLOW, in_flight, seconds), theirs
+    return loaded(running, SLOW, in_flight, seconds), analyzed(running, in_flight, seconds)
+
+
+def analyzed(running: ServerProcess, in_flight: int | None, seconds: float) -> Analysis:
+    """Load the slow model with perf_analyzer, as `loaded` does."""
+    if in_flight:
+        return analyzer.concurrency(running.address, in_flight, seconds, SLOW)
+    return analyzer.rate(running.address, PER_SECOND, seconds, SLOW)
 
 
 def loaded(running: ServerProcess, model: str, in_flight: int | None, seconds: float) -> LoadReport:

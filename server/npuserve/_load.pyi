@@ -1,11 +1,12 @@
 """The native client of `npuserve bench`: one thread, epoll, gRPC and HTTP/1.1, latencies counted natively."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict, final
+from typing import TypedDict, final, type_check_only
 
 BUCKETS: int
 PRECISION_BITS: int
 
+@type_check_only
 class HistogramFields(TypedDict):
     """first: the first bucket that counts anything. counts: from there to the last such, native uint64."""
 
@@ -15,6 +16,7 @@ class HistogramFields(TypedDict):
     max_ns: int
     sum_ns: int
 
+@type_check_only
 class TallyFields(TypedDict):
     """What was counted. failures: count and first message by code, which is gRPC's (below 100) or HTTP's.
 
