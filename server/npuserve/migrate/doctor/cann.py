@@ -17,7 +17,8 @@ _RELEASE = re.compile(r"(\d+)\.(\d+)")
 def cann_group(machine: Machine) -> Group:
     """Check CANN, which drives the NPU and compiles for it."""
     if not machine.home:
-        return Group("CANN", (_unset(machine),))
+        named = (_library(machine),) if machine.has_own_library else ()
+        return Group("CANN", (_unset(machine), *named))
     if not Path(machine.home).is_dir():
         missing = problem(
             "ASCEND_HOME_PATH", f"{machine.home} is no folder", "source the set_env.sh of the CANN that is installed"

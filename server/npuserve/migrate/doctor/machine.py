@@ -6,7 +6,7 @@ import re
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import requires, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 Libraries = Sequence[Sequence[str]]
@@ -33,6 +33,13 @@ def _shared_memory_bytes(path: Path) -> int:
     return found.f_frsize * found.f_blocks
 
 
+def _requirements() -> Sequence[str]:
+    try:
+        return requires("npuserve") or ()
+    except PackageNotFoundError:
+        return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """Where the checks look.
@@ -40,7 +47,8 @@ class Machine:
     root: of the file system. environment: its paths are below the root already. emulator: the folder that it is
     installed in. libraries: what the server would load, in its order; reason: why there is none. is_usable: whether
     this process may read and write a device. size_of: a file system's bytes.
-    requirements: of npuserve, with its extras. installed: a package's version; raises PackageNotFoundError.
+    requirements: of npuserve, with its extras; none if it is no installed package. installed: a package's version;
+    raises PackageNotFoundError.
     """
 
     root: Path
@@ -53,7 +61,7 @@ class Machine:
     groups: frozenset[str] = field(default_factory=_group_names)
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     open_files: int = field(default_factory=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    requirements: Sequence[str] = field(default_factory=lambda: requires("npuserve") or ())
+    requirements: Sequence[str] = field(default_factory=_requirements)
     installed: Callable[[str], str] = version
 
     def at(self, path: str) -> Path:
@@ -83,6 +91,11 @@ class Machine:
     def home(self) -> str:
         """CANN's folder as its set_env.sh tells it; "" if it was not sourced."""
         return self.environment.get("ASCEND_HOME_PATH", "")
+
+    @property
+    def has_own_library(self) -> bool:
+        """Whether the server would load another library than the emulator's."""
+        return any(Path(file).parent != self.emulator for files in self.libraries for file in files)
 
     @property
     def driver_home(self) -> str:

@@ -11,10 +11,14 @@ _REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[^]]*\])?\s*\(?([^;)]*)\)?\s*(?:;\s*(
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 _RANGE = re.compile(r"(==|>=|<=|!=|<|>|~=)\s*([\w.*]+)")
 _DEVELOPMENT = ("dev",)
+_INSTALL = "pip install npuserve"
 
 
 def packages_group(machine: Machine) -> Group:
     """Check the installed packages against the ranges that npuserve states. An extra that is not there is none."""
+    if not machine.requirements:
+        unknown = not_here("required", "npuserve is not installed as a package, so its ranges are not known", _INSTALL)
+        return Group("Python packages", (unknown,))
     by_extra: dict[str, list[tuple[str, str]]] = {}
     for requirement in machine.requirements:
         if match := _REQUIREMENT.match(requirement.strip()):
@@ -26,7 +30,7 @@ def packages_group(machine: Machine) -> Group:
 
 def _extra(machine: Machine, extra: str, wanted: list[tuple[str, str]]) -> Finding:
     name = f"extra '{extra}'" if extra else "required"
-    install = f"pip install 'npuserve[{extra}]'" if extra else "pip install npuserve"
+    install = f"pip install 'npuserve[{extra}]'" if extra else _INSTALL
     there: list[str] = []
     missing: list[str] = []
     wrong: list[str] = []

@@ -1,6 +1,7 @@
 """CANN: folder, versions, library and compiler. The emulator's library stands in for the vendor's."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_a_whole_installation_has_no_problem(host: Host) -> None:
 def test_without_npu_and_cann_the_emulator_is_pointed_at(tmp_path: Path) -> None:
     (finding,) = findings(Host(tmp_path, npu=False, cann=False)).values()
     assert (finding.verdict, finding.remedy) == (Verdict.NOT_HERE, "the emulator serves and compiles here")
+
+
+def test_a_library_that_is_named_is_tried_without_cann_too(tmp_path: Path) -> None:
+    host = Host(tmp_path, npu=False, cann=False)
+    machine = replace(host.machine, libraries=((str(tmp_path / "acl.so"),),))
+    found = {finding.name: finding for finding in cann_group(machine).findings}
+    assert found["libascendcl.so"].verdict is Verdict.PROBLEM
+    assert found["libascendcl.so"].detail == f"looked for {tmp_path / 'acl.so'}"
 
 
 def test_a_driver_without_cann_is_a_problem(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def test_a_version_out_of_range_is_a_problem_with_the_range(host: Host) -> None:
     assert (found.verdict, found.detail) == (Verdict.PROBLEM, "onnx 2.0.1: onnx must be <2,>=1.18")
 
 
+def test_a_checkout_that_is_not_installed_tells_no_ranges(host: Host) -> None:
+    host.requirements = []
+    assert host.finding(TITLE, "required").verdict is Verdict.NOT_HERE
+
+
 @pytest.mark.parametrize(
     ("version", "range_", "fits"),
     [
