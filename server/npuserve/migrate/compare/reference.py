@@ -34,9 +34,9 @@ class Reference:
         options.log_severity_level = 3
         if exact:
             options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        source = str(model) if isinstance(model, Path) else model.SerializeToString()
         try:
             with foreign.running():
+                source = str(model) if isinstance(model, Path) else model.SerializeToString()
                 self._session = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common class
             raise MigrationError(f"ONNX Runtime cannot load the graph: {error}") from error

@@ -124,6 +124,7 @@ def test_samples_that_cannot_be_joined_are_left_out() -> None:
 
 def test_lists_are_written_as_the_compiler_reads_them(tmp_path: Path) -> None:
     assert mix_list(["Softmax", "Div", "Div"]) == {"black-list": {"to-add": ["RealDiv", "SoftmaxV2"]}}
+    assert mix_list(["MatMul"])["black-list"]["to-add"] == ["BatchMatMulV2", "MatMulV2"]
     assert json.loads(json.dumps(mix_list([])))["black-list"]["to-add"] == []
     assert write_kept(tmp_path / "keep.txt", ["a", "b"]).read_text() == "a\nb\n"
 
