@@ -128,6 +128,8 @@ def _result(
     checks = evidence.checks(workspace.settings.prove)
     found = {path: text for path, text in _ARTIFACTS.items() if (folder / path).exists()}
     notes = [f"{each.name}: {each.what}" for each in services]
+    if services[0].what == services[1].what:
+        notes.append("both services are the same, so the gate of speed says what chance does")
     if not evidence.scores:
         notes.append("there is no labelled set with a tokenizer: classes were compared with the baseline's instead")
     notes += [f"{each.server}: {each.first_error}" for each in evidence.standings if each.first_error][:2]

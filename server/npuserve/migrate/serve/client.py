@@ -14,6 +14,7 @@ from npuserve.core.dtype import Dtype
 from npuserve.core.elements import join_elements, split_elements
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.errors import MigrationError
+from npuserve.migrate.serve.shapes import fitted
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _SECONDS = 60.0
@@ -151,7 +152,7 @@ def cast_to(inputs: Tensors, ports: Iterable[Port]) -> Tensors:
                 f"the service wants the input '{port.name}', the samples have {', '.join(inputs) or 'none'}",
                 "give both services the same model: names of tensors must be equal",
             )
-        array = inputs[port.name]
+        array = fitted(inputs[port.name], port.shape)
         found[port.name] = array if port.dtype is Dtype.BYTES else array.astype(port.dtype.numpy, copy=False)
     return found
 

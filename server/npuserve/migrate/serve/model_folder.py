@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 
 from npuserve._proto.model_config_pb2 import DataType, ModelConfig
+from npuserve.config.golden import DEFAULT_MIN_COSINE, MIN_COSINE
 from npuserve.core.dtype import Dtype
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.tensors import Tensors, save_samples
@@ -26,6 +27,7 @@ from npuserve.migrate.serve.model_config import (
     new_config,
     read_config,
 )
+from npuserve.migrate.serve.shapes import fitted
 
 GOLDEN = "golden.npz"
 GOLDEN_SAMPLES = 8
@@ -72,22 +74,39 @@ def write_model(settings: Settings, parts: ModelParts, repository: Path) -> Mode
         (folder / LABELS).write_text("".join(f"{label}\n" for label in parts.labels), encoding="utf-8")
     if parts.samples and not config.model_warmup:
         _add_warmup(config, parts.samples[0], folder / "warmup")
+    if settings.compare.min_cosine != DEFAULT_MIN_COSINE:
+        # What was near enough when it was compared is near enough when it is loaded.
+        config.parameters[MIN_COSINE].string_value = f"{settings.compare.min_cosine:g}"
     (folder / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
     _place(parts, version / _FILES[serve.backend])
-    save_samples(version / GOLDEN, golden(parts.samples, parts.answers))
+    shapes = None if not (config.input and config.output) else _shapes(config)
+    save_samples(version / GOLDEN, golden(parts.samples, parts.answers, shapes))
     return config
 
 
-def golden(samples: Sequence[Tensors], answers: Sequence[Tensors]) -> list[Tensors]:
-    """Return a few samples with their answers, evenly chosen, as `input:NAME` and `output:NAME`."""
+def golden(
+    samples: Sequence[Tensors], answers: Sequence[Tensors], shapes: Mapping[str, Sequence[int]] | None = None
+) -> list[Tensors]:
+    """Return a few samples with their answers, evenly chosen, as `input:NAME` and `output:NAME`.
+
+    shapes: of what is served, as clients see it; None: all of it, as it is.
+    """
     pairs = list(zip(samples, answers, strict=True))
     step = max(len(pairs) / GOLDEN_SAMPLES, 1.0)
     chosen = [pairs[int(number * step)] for number in range(min(GOLDEN_SAMPLES, len(pairs)))]
-    return [
-        {f"input:{name}": array for name, array in inputs.items()}
-        | {f"output:{name}": array for name, array in outputs.items()}
-        for inputs, outputs in chosen
-    ]
+    return [{**_kept("input", inputs, shapes), **_kept("output", outputs, shapes)} for inputs, outputs in chosen]
+
+
+def _kept(side: str, tensors: Tensors, shapes: Mapping[str, Sequence[int]] | None) -> Tensors:
+    if shapes is None:
+        return {f"{side}:{name}": array for name, array in tensors.items()}
+    return {f"{side}:{name}": fitted(array, shapes[name]) for name, array in tensors.items() if name in shapes}
+
+
+def _shapes(config: ModelConfig) -> Mapping[str, Sequence[int]]:
+    batch = (-1,) if config.max_batch_size > 0 else ()
+    inputs = {tensor.name: (*batch, *tensor.dims) for tensor in config.input}
+    return {**inputs, **{tensor.name: (*batch, *tensor.dims) for tensor in config.output}}
 
 
 def read_gears(path: Path) -> Gears:
@@ -141,6 +160,7 @@ def _copy_named(old: Path, folder: Path, config: ModelConfig) -> None:
 def _add_warmup(config: ModelConfig, sample: Tensors, folder: Path) -> None:
     """Add a real request, so that the first client does not wait for what is made at first use."""
     folder.mkdir(exist_ok=True)
+    shapes = _shapes(config)
     warmup = config.model_warmup.add(name=WARMUP, batch_size=1)
     declared = {tensor.name: tensor.data_type for tensor in config.input}
     for name, array in sample.items():
@@ -150,7 +170,8 @@ def _add_warmup(config: ModelConfig, sample: Tensors, folder: Path) -> None:
             return
         given = warmup.inputs[name]
         given.data_type = cast(DataType, declared.get(name, DataType.Value(dtype.config_name)))
-        given.dims.extend(array.shape[1:] if config.max_batch_size > 0 else array.shape)
+        seen = fitted(array, shapes.get(name, array.shape))
+        given.dims.extend(seen.shape[1:] if config.max_batch_size > 0 else seen.shape)
         given.input_data_file = name.replace("/", "_")
         (folder / given.input_data_file).write_bytes(raw(np.asarray(array)))
 

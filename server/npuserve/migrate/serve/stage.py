@@ -107,9 +107,11 @@ def _lengths(sample: Tensors) -> list[int]:
 
 
 def _asked(client: Client, config: ModelConfig, parts: ModelParts) -> SmokeReport:
-    ports = client.interface(config.name).inputs
-    samples = [cast_to(sample, ports) for sample in parts.samples]
-    return smoke_test(client, config.name, samples, parts.answers, config.max_batch_size)
+    interface = client.interface(config.name)
+    samples = [cast_to(sample, interface.inputs) for sample in parts.samples]
+    # An old config may serve fewer outputs than the model has.
+    answers = [cast_to(answer, interface.outputs) for answer in parts.answers]
+    return smoke_test(client, config.name, samples, answers, config.max_batch_size)
 
 
 def _checks(settings: Settings, report: SmokeReport) -> list[Check]:

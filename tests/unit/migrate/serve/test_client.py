@@ -81,5 +81,7 @@ def test_a_service_gets_what_it_wants_in_its_types() -> None:
     sample = {"input_ids": np.ones((1, 4), np.int64), "token_type_ids": np.zeros((1, 4), np.int64)}
     found = cast_to(sample, [Port("input_ids", Dtype.INT32, (-1, -1))])
     assert {name: array.dtype for name, array in found.items()} == {"input_ids": np.int32}
+    scalars = cast_to({"x": np.ones(3, np.float32)}, [Port("x", Dtype.FP32, (-1, 1))])
+    assert scalars["x"].shape == (3, 1)
     with pytest.raises(MigrationError, match="wants the input 'mask', the samples have input_ids, token_type_ids"):
         cast_to(sample, [Port("mask", Dtype.INT32, (-1, -1))])

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from npuserve._proto.model_config_pb2 import ModelConfig
 from npuserve.config.model_config import read_model_config
-from npuserve.migrate.chain.settings import CompileSettings, ServeSettings, Settings, SourceSettings
+from npuserve.migrate.chain.settings import CompareSettings, CompileSettings, ServeSettings, Settings, SourceSettings
 from npuserve.migrate.chain.tensors import load_samples
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.serve.model_folder import Gears, ModelParts, golden, read_gears, write_model
@@ -121,3 +121,15 @@ def test_gears_are_read_as_the_compiler_wrote_them(tmp_path: Path) -> None:
     path.write_text("[1, 2]")
     with pytest.raises(MigrationError, match="does not tell batches, lengths and gears"):
         read_gears(path)
+
+
+def test_golden_answers_are_those_that_are_served_as_clients_see_them() -> None:
+    samples, answers = [{"x": np.ones(1)}], [{"y": np.ones((1, 4)), "hidden": np.ones((1, 9))}]
+    (kept,) = golden(samples, answers, {"x": (-1, 1), "y": (-1, 2, 2)})
+    assert {name: array.shape for name, array in kept.items()} == {"input:x": (1, 1), "output:y": (1, 2, 2)}
+
+
+def test_a_wider_limit_of_the_comparison_holds_for_the_load_too(parts: ModelParts, tmp_path: Path) -> None:
+    wide = replace(settings(parts, ServeSettings()), compare=CompareSettings(min_cosine=0.98))
+    assert write_model(wide, parts, tmp_path / "wide").parameters["golden_min_cosine"].string_value == "0.98"
+    assert "golden_min_cosine" not in written(parts, tmp_path / "usual").parameters
