@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         migration = read_migration(config, overrides(parsed))
         work = migration.work
         with locked(work):
-            return _run(migration, parsed.stage, parsed.again, ["npuserve", "migrate", *arguments])
+            return _run(migration, parsed.stage, parsed.again, _command(arguments, parsed.stage, migration))
     except _Stopped as stopped:
         print("npuserve migrate: stopped; the next run goes on from the last finished stage", file=sys.stderr)
         return 128 + stopped.number
@@ -63,15 +63,28 @@ def _run(migration: Migration, stage: str | None, again: bool, command: Sequence
     if stage is not None and stage != REPORT and only is None:
         raise MigrationError(f"{stage} is no stage of the fallback to ONNX Runtime, which compiles nothing")
     outcome = runner.look() if stage == REPORT else runner.run(only, again)
-    report = write_report(migration, outcome, command)
     print(table(("stage", "status", "seconds", "gate"), [_row(each) for each in outcome.outcomes]))
-    print(f"report: {report}")
     for each in outcome.outcomes:
         _explain(each)
+    try:
+        print(f"report: {write_report(migration, outcome, command)}")
+    except OSError as error:
+        # A full disk, most likely, which has stopped a stage before: that is the code.
+        fault = fault_of(error, migration.work)
+        _tell(fault, "report: ")
+        return outcome.code or fault.code
     if all(each.status in ("passed", "kept") for each in outcome.outcomes) and migration.repository is not None:
         for model in publish(migration.work / SERVE.folder / "repository", migration.repository):
             print(f"model: {model}")
     return PASSED if stage == REPORT else outcome.code
+
+
+def _command(arguments: Sequence[str], stage: str | None, migration: Migration) -> list[str]:
+    """Return the command that does the whole of it, from any folder that flags do not depend on."""
+    given = list(arguments[stage is not None :])
+    if migration.file is not None and not any(flag.partition("=")[0] == "--config" for flag in given):
+        given = ["--config", str(migration.file.resolve()), *given]
+    return ["npuserve", "migrate", *given]
 
 
 def _row(outcome: Outcome) -> tuple[str, str, str, str]:

@@ -177,7 +177,9 @@ def test_the_report_alone_runs_nothing(start: Start, tmp_path: Path) -> None:
     code, _, _ = ended(start("report", "--language", "zh"))
     assert code == 0
     assert started(tmp_path / "work") == ["S1_export"]
-    assert "未完成：下一阶段为 S2 编译" in (tmp_path / "work" / "report" / "report.md").read_text()
+    markdown = (tmp_path / "work" / "report" / "report.md").read_text()
+    assert "未完成：下一阶段为 S2 编译" in markdown
+    assert f"\nnpuserve migrate --config {tmp_path}/migration.toml --language zh\n" in markdown
 
 
 @pytest.mark.parametrize(
@@ -250,3 +252,13 @@ def test_a_repository_needs_a_place_beside_the_old_one(
     code, _, err = ended(start("--from-triton", str(triton), *arguments))
     assert code == 2
     assert message in err
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_why_a_stage_stopped(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "report").touch()
+    code, _, err = ended(start(pretend="S3_compare=failing"))
+    assert code == 1
+    assert "compare: the gate failed" in err
+    assert f"error: report: {tmp_path}/work/report: File exists" in err
+    assert ended(start())[0] == 3
