@@ -64,7 +64,7 @@ async def check_golden(
         _log.warning("model '%s' does not agree with '%s': %s", config.name, path, fault)
     worst = _worst(compared)
     _log.info(
-        "model '%s' agrees with its golden samples: cosine %.6f, max abs error %.3g",
+        "model '%s' and its golden samples: cosine %.6f, max abs error %.3g",
         config.name,
         worst.min_cosine,
         worst.max_abs_error,
