@@ -31,7 +31,7 @@ CHINESE: Mapping[str, str] = {
     # Gates
     "stage": "阶段",
     "check": "检查项",
-    "value": "实测值",
+    "value": "数值",
     "limit": "门限",
     "status": "状态",
     "above": "大于",

@@ -79,7 +79,7 @@ def blocks_of(figures: Mapping[str, Any], words: Words, *, where: str) -> list[B
             blocks += _ulps(rows, words)
         else:
             cell = _single(name, figures, words)
-            single.append((Cell(title(name, words)), Cell(cell.text, cell.mark)))
+            single.append((Cell(_name_of_single(name, words)), Cell(cell.text, cell.mark)))
     if single:
         blocks.insert(0, Table(head=(words("figure"), words("value")), rows=single))
     return blocks
@@ -107,6 +107,11 @@ def _ulps(rows: Sequence[Row], words: Words) -> list[Block]:
         for row, ulps in found
     ]
     return [Table(head=(words("name"), *ranges), rows=cells, caption=words("Elements by their error in ULP"))]
+
+
+def _name_of_single(name: str, words: Words) -> str:
+    # Others of the names are tables' where they are tables.
+    return title(name, words) if name in ("gears", "first_bad_layer") else words.column(name)
 
 
 def _single(name: str, figures: Mapping[str, Any], words: Words) -> Cell:

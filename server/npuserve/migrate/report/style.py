@@ -74,7 +74,7 @@ svg polyline.line{{fill:none}}
 @media print{{
 @page{{size:A4;margin:16mm 14mm}}
 body{{max-width:none;padding:0;font-size:10.5pt;-webkit-print-color-adjust:exact;print-color-adjust:exact}}
-h2{{break-after:avoid}}
+h2,h2+p{{break-after:avoid}}
 .caption{{break-after:avoid}}
 tr,figure,pre{{break-inside:avoid}}
 thead{{display:table-header-group}}
