@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from npuserve.migrate.chain.settings import ProveSettings
+from npuserve.migrate.chain.stage import Result, Workspace
 from npuserve.migrate.chain.tensors import load_samples
+from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.prove import ProveStage
 from npuserve.migrate.serve import ServeStage
 from support.migrated import compiled, exported, workspace
+from support.server import serving
 
 
 @pytest.mark.parametrize("backend", ["ascend", "onnxruntime"])
@@ -43,17 +46,27 @@ def test_a_service_that_answers_otherwise_fails_the_gate(tmp_path: Path) -> None
     assert result.advice
 
 
-def test_the_new_service_is_proved_beside_onnx_runtime(tmp_path: Path) -> None:
-    """Whether it is fast enough is chance on a machine that does other things, so the limits of speed are wide."""
+@pytest.fixture
+def served(tmp_path: Path) -> Workspace:
+    """As the fourth stage leaves it, to be proved. Speed is chance on a machine that does other things."""
     exported(tmp_path)
     compiled(tmp_path)
     (tmp_path / "S4_serve").mkdir()
     (tmp_path / "S5_prove").mkdir()
     place = workspace(tmp_path, "ascend")
-    prove = ProveSettings(concurrencies=(1, 4), seconds=0.5, rounds=2, min_qps_ratio=0.001, max_p99_ratio=1000)
-    place = replace(place, settings=replace(place.settings, prove=prove))
     assert ServeStage().run(place, tmp_path / "S4_serve", lambda text: None).passed
-    result = ProveStage().run(place, tmp_path / "S5_prove", lambda text: None)
+    prove = ProveSettings(concurrencies=(1, 4), seconds=0.5, rounds=2, min_qps_ratio=0.001, max_p99_ratio=1000)
+    return replace(place, settings=replace(place.settings, prove=prove))
+
+
+def proved(place: Workspace, **changes: str) -> Result:
+    prove = replace(place.settings.prove, **changes)  # type: ignore[arg-type]  # the fields that are texts
+    changed = replace(place, settings=replace(place.settings, prove=prove))
+    return ProveStage().run(changed, place.work / "S5_prove", lambda text: None)
+
+
+def test_the_new_service_is_proved_beside_onnx_runtime(served: Workspace) -> None:
+    result = proved(served)
     assert result.passed, result.checks
     assert [(row["server"], row["concurrency"]) for row in result.figures["load"]] == [
         ("npuserve", 1),
@@ -66,4 +79,19 @@ def test_the_new_service_is_proved_beside_onnx_runtime(tmp_path: Path) -> None:
     assert result.figures["consistency"][0]["argmax_agreement"] == 1
     assert {row["server"] for row in result.figures["memory"]} == {"npuserve", "baseline"}
     assert json.dumps(result.figures, allow_nan=False)
-    assert (tmp_path / "S5_prove" / "baseline_repository" / "words" / "1" / "model.onnx").is_symlink()
+    assert (served.work / "S5_prove" / "baseline_repository" / "words" / "1" / "model.onnx").is_symlink()
+
+
+def test_the_new_service_is_proved_beside_the_one_that_runs(served: Workspace) -> None:
+    with serving(served.work / "S4_serve" / "repository") as old:
+        result = proved(served, baseline=old.url)
+        assert result.passed, result.checks
+        assert {path.name for path in (served.work / "S5_prove").iterdir()} == {"new.log"}
+        with pytest.raises(MigrationError, match=r"does not serve the model 'other'.*unknown model: 'other'"):
+            proved(served, baseline=old.url, baseline_model="other")
+
+
+def test_a_baseline_that_does_not_run_is_told(served: Workspace) -> None:
+    with pytest.raises(MigrationError, match=r"prove.baseline 127.0.0.1:1 does not serve the model 'words'") as raised:
+        proved(served, baseline="127.0.0.1:1")
+    assert raised.value.advice[0].startswith("start the old server")

@@ -66,12 +66,6 @@ def test_a_script_that_answers_otherwise_than_the_config_says_is_told(script: Pa
         trace_to_onnx(script, more, 18, tmp_path / "work")
 
 
-def test_what_is_no_script_is_told(tmp_path: Path) -> None:
-    (tmp_path / "model.pt").write_bytes(b"nothing")
-    with pytest.raises(MigrationError, match="it does not trace to ONNX"):
-        trace_to_onnx(tmp_path / "model.pt", parse_model_config(CONFIG, Path("c")), 18, tmp_path / "work")
-
-
 def test_a_config_without_tensors_cannot_be_traced(script: Path, tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match="the config must list input and output"):
         trace_to_onnx(script, parse_model_config("max_batch_size: 8", Path("c")), 18, tmp_path / "work")
