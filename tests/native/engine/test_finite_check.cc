@@ -102,7 +102,9 @@ TEST_CASE("finite outputs reach the sender, and so does the end") {
   Seen seen;
   const auto guarded = check.wrap(std::make_unique<Sender>(seen));
   const core::Shape shape{1, 2};
-  const std::vector<core::OutputView> outputs{view({1, 2}, shape), view({3, 4}, shape)};
+  const std::vector<float> first{1, 2};
+  const std::vector<float> second{3, 4};
+  const std::vector<core::OutputView> outputs{view(first, shape), view(second, shape)};
   CHECK(guarded->receive(outputs).ok());
   guarded->complete({}, {});
   CHECK(seen.received == 1);
