@@ -26,6 +26,7 @@ from npuserve.migrate.serve.stage import REPOSITORY, model_parts
 BASELINE = "baseline_repository"
 _AT_ONCE = 32
 _LOAD_SAMPLES = 512
+_FOR_P99 = 100
 _ARTIFACTS = {
     "new.log": "what the new server said",
     "baseline.log": "what the baseline's server said",
@@ -132,6 +133,11 @@ def _result(
         notes.append("both services are the same, so the gate of speed says what chance does")
     if not evidence.scores:
         notes.append("there is no labelled set with a tokenizer: classes were compared with the baseline's instead")
+    if evidence.fewest_requests < _FOR_P99:
+        notes.append(
+            f"a round had {evidence.fewest_requests:.0f} requests at least: of fewer than {_FOR_P99} the P99 is the "
+            "longest; raise prove.seconds"
+        )
     notes += [f"{each.server}: {each.first_error}" for each in evidence.standings if each.first_error][:2]
     return Result(
         checks=checks,

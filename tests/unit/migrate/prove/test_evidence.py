@@ -76,3 +76,7 @@ def test_the_tables_name_both_services() -> None:
     assert figures["consistency"][0]["argmax_agreement"] == pytest.approx(0.995)
     assert figures["memory"] == [{"server": "npuserve", "host_mb": 100.0}]
     assert "task" not in evidence(scores={}).figures()
+
+
+def test_the_round_with_the_fewest_requests_is_known() -> None:
+    assert evidence().fewest_requests == pytest.approx(80 / 3)
