@@ -14,4 +14,4 @@ class MigrationError(Exception):
 
 
 class SetupError(MigrationError):
-    """This machine lacks something: a package, a tool, room on the disk, a permission."""
+    """The machine lacks something: a package, a tool, room on the disk, a permission."""

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "engine/statistics.h"
@@ -9,6 +10,7 @@ using npuserve::engine::Counters;
 using npuserve::engine::FailureReason;
 using npuserve::engine::Outcome;
 using npuserve::engine::Statistics;
+using npuserve::engine::Use;
 
 TEST_CASE("each request of a batch is charged the batch's durations, the batch size its own once") {
   Statistics statistics(1);
@@ -96,6 +98,29 @@ TEST_CASE("what is counted apart is read as one") {
   CHECK(counters.batches.at(2).compute_infer.count == 2);
   CHECK(counters.batches.at(2).compute_output.ns == 2 * 8);
   CHECK(counters.batches.at(3).compute_input.count == 1);
+}
+
+TEST_CASE("rows that were answered are counted by their length, where rows have one") {
+  Statistics statistics(1, true, 1, 16);
+  const std::vector<Outcome> outcomes{{.rows = 2, .ok = true, .length = 5},
+                                      {.rows = 1, .ok = true, .length = 16},
+                                      {.rows = 1, .ok = true, .length = 5},
+                                      {.rows = 1, .ok = false, .length = 5},
+                                      {.rows = 1, .ok = true, .length = 7, .use = Use::kNobodyCancelled},
+                                      {.rows = 1, .ok = true, .length = 8, .use = Use::kNobodyExpired}};
+  statistics.of_instance(0).record_execution({}, {.rows = 8, .length = 16}, outcomes);
+  std::vector<uint64_t> expected(17);
+  expected[5] = 3;
+  expected[16] = 1;
+  CHECK(statistics.snapshot().lengths == expected);
+
+  Statistics without(1);
+  without.of_instance(0).record_execution({}, {.rows = 8}, std::vector<Outcome>{{0, 2, true}});
+  CHECK(without.snapshot().lengths.empty());
+  Statistics too_long(1, true, 1, npuserve::engine::kMaxCountedLength + 1);
+  too_long.of_instance(0).record_execution({}, {.rows = 1, .length = 100'000},
+                                           std::vector<Outcome>{{.ok = true, .length = 100'000}});
+  CHECK(too_long.snapshot().lengths.empty());
 }
 
 TEST_CASE("statistics that are off stay zero") {

@@ -128,7 +128,6 @@ def test_an_open_loop_charges_a_stalled_server_for_every_request_that_was_due() 
     latency, service = Histogram.of_fields(tally["latency"]), Histogram.of_fields(tally["service"])
     # Of the 100 requests that were due while the first was waited for, one was slow by itself. A closed loop would
     # have told of that one alone.
-    assert service.quantile_ns(0.9) < latency.quantile_ns(0.25)
     waited = sum(count for value, count in latency.steps() if value > stall * SECOND_NS / 5)
     assert waited > 70
     assert sum(count for value, count in service.steps() if value > stall * SECOND_NS / 2) == 1
