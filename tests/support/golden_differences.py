@@ -188,6 +188,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         change=later_field,
     ),
     Difference(
+        topic="config of a model with golden answers",
+        triton="no such thing",
+        npuserve="`golden_measured_*` among its `parameters` ([repository.md](repository.md#right-answers))",
+        reason="model metadata has no room for it; a map of texts disturbs no client",
+        proof="tests/unit/repository/test_golden.py",
+    ),
+    Difference(
         topic="CUDA shared memory, register",
         triton="refused as a CUDA build without a device does",
         npuserve="refused as a CPU-only build does: `GPUs not supported`",
