@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "bench" / "parity"
 HTTP_CONNECTIONS = 16
 TEXTS_IN_FLIGHT = 8
+SETTLE_SECONDS = 0.5
 
 Measure = Callable[[Server, int], float]
 """Takes a peer and its HTTP port; returns a rate."""
@@ -100,6 +102,8 @@ def _contest(
                     server, http_port = servers[place]
                     server.resume()
                     rate = measure(server, http_port)
+                    # Triton aborts if it is stopped in the middle of a call of its python backend.
+                    time.sleep(SETTLE_SECONDS)
                     server.pause()
                     if turn > 0:
                         rates[name][place].append(rate)

@@ -23,7 +23,7 @@ BATCH = 16
 THREADS = os.cpu_count() or 1
 # As long as the lengths are finer than the sentences', more of them gain nothing.
 LENGTHS = ",".join(str(length) for length in range(8, LONGEST + 1, 8))
-# How long LitServe waits for a batch to fill: the best of 0, 5 and 20 ms here.
+# How long LitServe waits for a batch to fill: about an execution of one sentence.
 LITSERVE_WAIT_SECONDS = 0.005
 
 _CONFIG = """\
