@@ -23,7 +23,7 @@ GearTable::GearTable(core::Signature signature, bool batched)
   // Of equal cost, the first in the signature.
   std::ranges::sort(cheapest_first_, {}, [this](size_t i) { return std::pair(cost_of(signature_.gears[i]), i); });
   most_rows_first_ = cheapest_first_;
-  std::ranges::stable_sort(most_rows_first_, std::greater<>(), [this](size_t i) { return rows_of(i); });
+  std::ranges::sort(most_rows_first_, {}, [this](size_t i) { return std::pair(-rows_of(i), i); });
 }
 
 int64_t GearTable::rows_of(size_t gear) const { return batched_ ? signature_.gears[gear].input_shapes[0][0] : 1; }

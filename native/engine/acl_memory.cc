@@ -65,7 +65,7 @@ Room::Room(const std::shared_ptr<acl::Runtime>& runtime, const std::string& path
 
 // Others may load at the same time, and the driver takes more than what it is asked for.
 void Room::refuse_if_out_of_memory(const acl::Error& error) const {
-  if (error.kind() != acl::Error::Kind::kOutOfMemory || !need_) return;
+  if (error.kind() != acl::Error::Kind::kOutOfMemory || !need_ || !memory_) return;
   throw DoesNotFit(*need_, memory_->free_bytes, memory_->total_bytes);
 }
 
