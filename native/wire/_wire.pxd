@@ -146,6 +146,20 @@ cdef extern from "wire/shared_regions.h" namespace "npuserve::wire":
         cpp_bool add(string, int, uint64_t, BorrowedMemory) except +
         void remove(string_view)
 
+cdef extern from "wire/mirror.h" namespace "npuserve::wire":
+    cdef enum class MirrorKind:
+        kMirrored
+        kSequence
+        kDecoupled
+    cdef cppclass MirroredModels:
+        MirrorKind& operator[](string) except +
+    cdef cppclass MirrorOptions:
+        int ring_file
+        double share
+        size_t most_bytes
+    cdef cppclass CMirror "npuserve::wire::Mirror":
+        void set_models(MirroredModels)
+
 cdef extern from "wire/loop_endpoint.h" namespace "npuserve::wire":
     cdef cppclass Failure:
         string model
@@ -183,6 +197,8 @@ cdef extern from "wire/endpoint.h" namespace "npuserve::wire":
     cdef cppclass CEndpoint "npuserve::wire::Endpoint" (CLoopEndpoint):
         CEndpoint(const CLimits&, string, int) except +
         void share_regions(shared_ptr[const CSharedRegions])
+        void mirror(const MirrorOptions&) except +
+        CMirror* mirrored()
         void refuse_new_calls(Status) except +
         uint64_t open(int64_t, cpp_bool) except +
         CConnection* find(uint64_t)

@@ -24,6 +24,12 @@ READ_BYTES = 256 * 1024
 cdef size_t WRITE_BYTES = 256 * 1024
 
 
+_MIRROR_KINDS = {
+    "mirrored": MirrorKind.kMirrored,
+    "sequence": MirrorKind.kSequence,
+    "decoupled": MirrorKind.kDecoupled,
+}
+
 include "regions.pxi"
 include "routes.pxi"
 include "loop_endpoint.pxi"
@@ -55,6 +61,21 @@ cdef class Endpoint(_LoopEndpoint):
     def share_regions(self, SharedRegions regions, may_share):
         self._may_share = may_share
         deref(self._endpoint).share_regions(<shared_ptr[const CSharedRegions]>regions._regions)
+
+    def mirror(self, int ring, *, double share, size_t most_bytes):
+        cdef MirrorOptions options
+        options.ring_file = ring
+        options.share = share
+        options.most_bytes = most_bytes
+        deref(self._endpoint).mirror(options)
+
+    def set_mirrored(self, models):
+        cdef MirroredModels native
+        if deref(self._endpoint).mirrored() is NULL:
+            raise ValueError("nothing is mirrored yet")
+        for name, kind in models.items():
+            native[name.encode()] = _MIRROR_KINDS[kind]
+        deref(self._endpoint).mirrored().set_models(native)
 
     def refuse_new_calls(self, int code, str message):
         deref(self._endpoint).refuse_new_calls(Status(<StatusCode>code, message.encode()))

@@ -182,6 +182,7 @@ void Endpoint::start(Connection& connection, Token token) {
   if (head->path == infer_path_) {
     call.stage = Stage::kInferReceiving;
   } else {
+    if (mirror_ && head->path.ends_with("/ModelStreamInfer")) mirror_->note_stream();
     hand_on(token, call);
   }
 }
@@ -227,20 +228,23 @@ void Endpoint::end(Token token) {
 
 void Endpoint::infer(Connection& connection, Token token, Call& call, Message message, int64_t now_ns) {
   if (!parse(message.bytes.bytes(), request_)) return answer(connection, token, unparsable());
+  const bool mirrored = mirror_ && mirror_->takes(request_);
   call.target = routes_.find(request_.model_name, request_.model_version);
   InferPlan plan;
   plan.verdict = Verdict::kHandOn;
   if (call.target) plan = check(request_, call.target->model, regions_for(connection));
   switch (plan.verdict) {
     case Verdict::kReady:
-      return gather(connection, token, call, std::move(message), std::move(plan), now_ns);
+      return gather(connection, token, call, std::move(message), std::move(plan), mirrored, now_ns);
     case Verdict::kRefused:
+      if (mirrored) mirror_->tell_failure(message.bytes.bytes(), plan.refusal, 0);
       if (observation_.wants(0)) {
         observation_.note_refusal(call.target->model, request_.id, plan.refusal, now_ns,
                                   trace_parent_of(connection.head(stream_of(token))));
       }
       return answer(connection, token, plan.refusal);
     case Verdict::kHandOn:
+      if (mirrored) call.mirrored = std::make_unique<MirroredCall>(MirroredCall{now_ns, {}});
       call.messages.push_back(std::move(message));
       return hand_on(token, call);
   }
@@ -253,7 +257,7 @@ const SharedRegions* Endpoint::regions_for(const Connection& connection) const {
   return found != connections_.end() && found->second.may_share ? regions_.get() : nullptr;
 }
 
-void Endpoint::gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan,
+void Endpoint::gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan, bool mirrored,
                       int64_t now_ns) {
   std::unique_ptr<InferCall> submitted = make_call(token, call.target, std::move(message), plan, now_ns);
   const CallHead* head = connection.head(stream_of(token));
@@ -261,6 +265,7 @@ void Endpoint::gather(Connection& connection, Token token, Call& call, Message m
   if (head != nullptr && head->deadline_ns != kNever) submitted->deadline_ns = head->deadline_ns;
   if (observation_.is_asked()) submitted->trace_parent = trace_parent_of(head);
   submitted->compression_level = response_compression_level_;
+  submitted->mirrored = mirrored;
   queue_.gather(std::move(submitted), std::move(plan), now_ns);
   call.stage = Stage::kInferSubmitted;
 }
@@ -271,11 +276,21 @@ void Endpoint::answer(InferCall& finished, int64_t now_ns) {
   const auto found = connections_.find(id);
   if (found == connections_.end()) return;
   Connection& connection = *found->second.connection;
+  const core::Status status = observed(finished, now_ns);
+  if (finished.mirrored) tell_shadow(finished, status, now_ns);
   if (finished.status.ok()) {
     connection.send_message(stream_of(finished.token), std::move(finished.response), finished.encoding);
   }
-  answer(connection, finished.token, observed(finished, now_ns));
+  answer(connection, finished.token, status);
   settle(id, found->second, now_ns);
+}
+
+void Endpoint::tell_shadow(const InferCall& finished, const core::Status& status, int64_t now_ns) {
+  const std::span<const std::byte> request = finished.message.bytes.bytes();
+  const int64_t live_ns = now_ns - finished.started_ns;
+  if (!status.ok()) return mirror_->tell_failure(request, status, live_ns);
+  const std::span<const std::byte> framed = finished.response.bytes();
+  mirror_->tell(request, framed.subspan(kPrefixBytes), framed[0] != std::byte{0}, live_ns);
 }
 
 void Endpoint::answer(Connection& connection, Token token, const core::Status& status) {
@@ -318,7 +333,8 @@ void Endpoint::pop_message(Token token) {
   const auto found = calls_.find(token);
   if (found == calls_.end() || found->second.taken == found->second.messages.size()) return;
   Call& call = found->second;
-  call.messages[call.taken++] = {};
+  Message popped = std::move(call.messages[call.taken++]);
+  if (call.mirrored && call.mirrored->message.bytes.empty()) call.mirrored->message = std::move(popped);
   if (2 * call.taken >= call.messages.size()) {
     call.messages.erase(call.messages.begin(), call.messages.begin() + static_cast<std::ptrdiff_t>(call.taken));
     call.taken = 0;
@@ -331,7 +347,11 @@ void Endpoint::pop_message(Token token) {
 
 void Endpoint::send(Token token, std::span<const std::byte> message, int64_t now_ns) {
   const auto found = connections_.find(connection_of(token));
-  if (found == connections_.end() || !calls_.contains(token)) return;
+  const auto called = calls_.find(token);
+  if (found == connections_.end() || called == calls_.end()) return;
+  if (const auto mirrored = std::move(called->second.mirrored)) {
+    mirror_->tell(mirrored->message.bytes.bytes(), message, false, now_ns - mirrored->started_ns);
+  }
   Connection& connection = *found->second.connection;
   const CallHead* head = connection.head(stream_of(token));
   if (head == nullptr) return;
@@ -342,7 +362,12 @@ void Endpoint::send(Token token, std::span<const std::byte> message, int64_t now
 
 void Endpoint::finish(Token token, const core::Status& status, const Metadata& trailing, int64_t now_ns) {
   const auto found = connections_.find(connection_of(token));
-  if (found == connections_.end() || calls_.erase(token) == 0) return;
+  const auto called = calls_.find(token);
+  if (found == connections_.end() || called == calls_.end()) return;
+  if (const auto mirrored = std::move(called->second.mirrored); mirrored && !status.ok()) {
+    mirror_->tell_failure(mirrored->message.bytes.bytes(), status, now_ns - mirrored->started_ns);
+  }
+  calls_.erase(called);
   found->second.connection->finish(stream_of(token), status, trailing);
   settle(found->first, found->second, now_ns);
 }

@@ -20,6 +20,7 @@
 #include "wire/infer_codec.h"
 #include "wire/limits.h"
 #include "wire/loop_endpoint.h"
+#include "wire/mirror.h"
 #include "wire/shared_regions.h"
 
 namespace npuserve::wire {
@@ -51,6 +52,11 @@ class Endpoint final : public LoopEndpoint {
 
   // What requests of the connections that may share memory refer to. The loop may change it at any time.
   void share_regions(std::shared_ptr<const SharedRegions> regions) { regions_ = std::move(regions); }
+
+  // Tells a shadow of calls that come from now on. Throws std::system_error, std::invalid_argument.
+  void mirror(const MirrorOptions& options) { mirror_ = std::make_unique<Mirror>(options); }
+  // Null if no shadow is told.
+  Mirror* mirrored() { return mirror_.get(); }
 
   // From now on answers every new call so and asks the clients to open no more.
   void refuse_new_calls(core::Status refusal);
@@ -113,12 +119,18 @@ class Endpoint final : public LoopEndpoint {
   // From its start to its answer. Infer: waits for its one message, then (gathered, then
   // submitted) for its completion. Handler: Python's.
   enum class Stage { kInferReceiving, kInferSubmitted, kHandler };
+  // A ModelInfer of a handler's that a shadow is to be told of. message: the request, once the handler has taken it.
+  struct MirroredCall {
+    int64_t started_ns = 0;
+    Message message;
+  };
   struct Call {
     Stage stage = Stage::kHandler;
     bool half_closed = false;
     std::shared_ptr<const InferTarget> target{};  // kInferSubmitted
     std::vector<Message> messages{};              // kHandler: those before `taken` have been popped
     size_t taken = 0;
+    std::unique_ptr<MirroredCall> mirrored{};
   };
 
   void settle(uint64_t id, Entry& entry, int64_t now_ns);
@@ -130,7 +142,9 @@ class Endpoint final : public LoopEndpoint {
   void end(Token token);
 
   void infer(Connection& connection, Token token, Call& call, Message message, int64_t now_ns);
-  void gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan, int64_t now_ns);
+  void gather(Connection& connection, Token token, Call& call, Message message, InferPlan plan, bool mirrored,
+              int64_t now_ns);
+  void tell_shadow(const InferCall& finished, const core::Status& status, int64_t now_ns);
   void hand_on(Token token, Call& call);
   const SharedRegions* regions_for(const Connection& connection) const;
   void answer(Connection& connection, Token token, const core::Status& status);
@@ -144,6 +158,7 @@ class Endpoint final : public LoopEndpoint {
   const std::string infer_path_;
   const int response_compression_level_;
   std::shared_ptr<const SharedRegions> regions_;  // null: none
+  std::unique_ptr<Mirror> mirror_;                // null: no shadow
   std::optional<core::Status> refusal_;
   uint64_t last_connection_ = 0;
   std::unordered_map<uint64_t, Entry> connections_;

@@ -44,6 +44,7 @@ struct InferCall {
   int64_t started_ns = 0;    // when the message was there whole
   int64_t deadline_ns = 0;   // the client's; 0: none
   std::string trace_parent;  // the client's header; empty unless requests are observed
+  bool mirrored = false;     // a shadow is to be told of it
   Encoding encoding = Encoding::kIdentity;
   int compression_level = 0;
   // How the answer is encoded, on the engine's thread. A failure becomes the status.

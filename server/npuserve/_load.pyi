@@ -1,4 +1,7 @@
-"""The native client of `npuserve bench`: one thread, epoll, gRPC and HTTP/1.1, latencies counted natively."""
+"""The native client of `npuserve bench`: one thread, epoll, gRPC and HTTP/1.1, latencies counted natively.
+
+And the end of native/core/mirror_ring.h at which `npuserve shadow` reads.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, final, type_check_only
@@ -66,3 +69,22 @@ class Client:
     def in_flight(self) -> int: ...
     @property
     def answers(self) -> dict[int, bytes]: ...
+
+MirroredRequest = tuple[bytes, bytes, int, int, bool]
+"""The request's message, its answer's (or, if the status is not OK, the status's text), the live latency in ns, the
+status code, and whether the answer is compressed (gzip or deflate)."""
+
+@final
+class MirrorReader:
+    """Reads mirrored requests from the ring that a file is; it need not stay open. One thread at a time.
+
+    Raises OSError if the file cannot be mapped, ValueError if it is too small.
+    """
+
+    def __init__(self, file: int) -> None: ...
+    def take(self, most: int) -> list[MirroredRequest]:
+        """Take up to so many, oldest first."""
+    def counts(self) -> dict[str, int]:
+        """Return what the writer has counted, by the names of native/core/mirror_ring.h."""
+    @property
+    def waiting_bytes(self) -> int: ...

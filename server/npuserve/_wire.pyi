@@ -1,7 +1,8 @@
 """The wire: HTTP/2, gRPC and the ModelInfer codec for one event loop. Every method is called on that loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from npuserve.core.timing import NativeTiming
 
@@ -110,6 +111,19 @@ class Endpoint:
         """Tell of requests that routes answer from now on: of all, or of those that take longer than slow_ns (0: none).
 
         on_finished: called on the loop with what finished together; it must not raise.
+        """
+
+    def mirror(self, ring: int, *, share: float, most_bytes: int) -> None:
+        """Copy this share of the calls of infer_path, with their answers, into a ring (native/core/mirror_ring.h).
+
+        ring: the file that both processes map; it need not stay open. most_bytes: of a request with its answer; larger
+        ones are left out. Raises OSError if the file cannot be mapped, ValueError if it is too small.
+        """
+
+    def set_mirrored(self, models: Mapping[str, Literal["mirrored", "sequence", "decoupled"]]) -> None:
+        """Say which models are mirrored, and of the others what keeps them from it; those not named are let alone.
+
+        Raises ValueError unless `mirror` was called before.
         """
 
     def refuse_new_calls(self, code: int, message: str) -> None:

@@ -1,4 +1,4 @@
-// The extension module `_load`: the client, and the buckets of its histograms.
+// The extension module `_load`: the client, the buckets of its histograms, and the reading end of mirrored requests.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/mirror_ring.h"
 #include "load/client.h"
 
 namespace py = pybind11;
@@ -94,10 +95,35 @@ py::dict kept(const Client& client) {
   return answers;
 }
 
+py::bytes bytes_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Up to `most` records, oldest first: (request, answer, live_ns, status, compressed).
+py::list taken(core::MirrorReader& reader, size_t most) {
+  py::list records;
+  while (records.size() < most) {
+    const std::optional<core::MirrorRecord> record = reader.front();
+    if (!record) break;
+    records.append(py::make_tuple(bytes_of(record->request), bytes_of(record->answer), record->live_ns, record->status,
+                                  record->compressed));
+    reader.pop();
+  }
+  return records;
+}
+
+py::dict counts_of(const core::MirrorReader& reader) {
+  py::dict counts;
+  for (size_t i = 0; i < core::kMirrorCountNames.size(); ++i) {
+    counts[py::str(core::kMirrorCountNames[i])] = reader.count(static_cast<core::MirrorCount>(i));
+  }
+  return counts;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_load, module) {
-  module.doc() = "The native client of `npuserve bench`.";
+  module.doc() = "The native parts of `npuserve bench` and `npuserve shadow`.";
   module.attr("BUCKETS") = Histogram::kBuckets;
   module.attr("PRECISION_BITS") = Histogram::kPrecisionBits;
   module.def("bucket_of", &Histogram::bucket_of, py::arg("value_ns"));
@@ -122,6 +148,11 @@ PYBIND11_MODULE(_load, module) {
       .def("take", [](Client& client) { return fields_of(client.take()); })
       .def_property_readonly("in_flight", &Client::in_flight)
       .def_property_readonly("answers", &kept);
+  py::class_<core::MirrorReader>(module, "MirrorReader")
+      .def(py::init<int>(), py::arg("file"))
+      .def("take", &taken, py::arg("most"))
+      .def("counts", [](const core::MirrorReader& reader) { return counts_of(reader); })
+      .def_property_readonly("waiting_bytes", &core::MirrorReader::waiting_bytes);
 }
 
 }  // namespace npuserve::load::bindings
