@@ -108,17 +108,19 @@ class CompileSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareSettings:
-    """S3. The limits are of the logits, OM against ONNX Runtime."""
+    """S3. The limits are of the logits, OM against ONNX Runtime; None: what the precision can give."""
 
-    min_cosine: float = 0.999
-    max_abs_error: float = 1e-3
-    mean_abs_error: float = 1e-4
+    min_cosine: float | None = None
+    max_abs_error: float | None = None
+    mean_abs_error: float | None = None
     worst_layers: int = 10
 
     def __post_init__(self) -> None:
-        check_range("compare.min_cosine", self.min_cosine, -1, 1)
-        check_range("compare.max_abs_error", self.max_abs_error, 0)
-        check_range("compare.mean_abs_error", self.mean_abs_error, 0)
+        if self.min_cosine is not None:
+            check_range("compare.min_cosine", self.min_cosine, -1, 1)
+        for name in ("max_abs_error", "mean_abs_error"):
+            if (limit := getattr(self, name)) is not None:
+                check_range(f"compare.{name}", limit, 0)
         check_range("compare.worst_layers", self.worst_layers, 1, 10_000)
 
 

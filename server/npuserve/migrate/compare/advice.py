@@ -1,11 +1,12 @@
 """What to tell the user of a comparison."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from npuserve.migrate.chain.gates import Check, failed
 from npuserve.migrate.compare.candidates import Candidate, cheapest
 from npuserve.migrate.compare.layerwise import LayerError
-from npuserve.migrate.compare.precision import Target
+from npuserve.migrate.compare.limits import Limits
+from npuserve.migrate.compare.precision import FLOAT32, Target
 from npuserve.migrate.compare.single import SingleOperator
 
 
@@ -35,6 +36,11 @@ def advice(
         found.append('set compile.precision = "must_keep_origin_dtype"')
     found.append('fall back to ONNX Runtime for this model: serve.backend = "onnxruntime"')
     return found
+
+
+def limit_notes(limits: Iterable[Limits]) -> list[str]:
+    """Return where the limits come from, of those that are not the defaults of float32."""
+    return [f"limits of {each.output}: {each.why}" for each in limits if each.why != FLOAT32.name]
 
 
 def notes(bad: LayerError | None, single: Sequence[SingleOperator], target: Target) -> list[str]:

@@ -1,15 +1,15 @@
 """What could be kept in float32 so that the limits hold, and what each choice costs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from npuserve.migrate.chain.settings import CompareSettings
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.compare.bisect import fewest
 from npuserve.migrate.compare.graph import LayerGraph, save
 from npuserve.migrate.compare.layerwise import Layers
+from npuserve.migrate.compare.limits import Limits
 from npuserve.migrate.compare.mix_list import write_kept, write_mix_list
 from npuserve.migrate.compare.programs import Programs
 from npuserve.migrate.compare.reference import Array, Reference
@@ -57,7 +57,7 @@ class CandidateSearch:
         self,
         graph: LayerGraph,
         batch: Tensors,
-        limits: CompareSettings,
+        limits: Mapping[str, Limits],
         programs: Programs,
         folder: Path,
         artifacts: Path,

@@ -10,19 +10,20 @@ Type = Literal["float32", "float16", "bfloat16"]
 class Target:
     """The narrowest float type of a compiled model.
 
-    noise: the relative error (of a tensor's root mean square) that one operator may have of its own, about ten times
-    what rounding its inputs, weights and output gives.
+    name: as users know it. noise: the relative error (of a tensor's root mean square) that one operator may have of its
+    own, about ten times what rounding its inputs, weights and output gives.
     """
 
+    name: str
     type: Type
     noise: float
     lowers: bool = True
 
 
-FLOAT32 = Target(type="float32", noise=1e-5, lowers=False)
-FLOAT16 = Target(type="float16", noise=5e-3)
-BFLOAT16 = Target(type="bfloat16", noise=4e-2)
-INT8 = Target(type="float16", noise=1e-1)
+FLOAT32 = Target(name="float32", type="float32", noise=1e-5, lowers=False)
+FLOAT16 = Target(name="float16", type="float16", noise=5e-3)
+BFLOAT16 = Target(name="bfloat16", type="bfloat16", noise=4e-2)
+INT8 = Target(name="int8", type="float16", noise=1e-1)
 
 _TARGETS = {
     "must_keep_origin_dtype": FLOAT32,

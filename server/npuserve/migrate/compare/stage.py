@@ -11,13 +11,14 @@ from typing import Any
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.stage import Result, Tell, Workspace
 from npuserve.migrate.chain.tensors import load_samples
-from npuserve.migrate.compare.advice import advice, notes
+from npuserve.migrate.compare.advice import advice, limit_notes, notes
 from npuserve.migrate.compare.batches import joined
 from npuserve.migrate.compare.candidates import Candidate, CandidateSearch
 from npuserve.migrate.compare.given import Given, given, precision_mode
 from npuserve.migrate.compare.graph import LayerGraph
 from npuserve.migrate.compare.latency import gear_latencies
 from npuserve.migrate.compare.layerwise import LayerError, Layers, compare_layers
+from npuserve.migrate.compare.limits import Limits, limits_of
 from npuserve.migrate.compare.plot import errors_svg
 from npuserve.migrate.compare.precision import Target, target_of
 from npuserve.migrate.compare.programs import Programs
@@ -72,6 +73,7 @@ class _Comparison:
         self._samples = load_samples(self._given.samples)
         if not self._samples:
             raise MigrationError(f"{self._given.samples} holds no samples")
+        self._limits: dict[str, Limits] = {}
         self._foreign = Stopwatch()
         self._programs = Programs(workspace.settings.compile, self._foreign)
         self._target: Target = target_of(precision_mode(self._settings.compile))
@@ -80,8 +82,10 @@ class _Comparison:
         self._tell(f"whole model, {len(self._samples)} samples and every gear")
         ran = self._programs.run_with_gears(self._given.om, self._samples)
         reference = Reference(self._given.model, self._foreign)
-        whole = agreements(ran.outputs, [reference.run(sample) for sample in self._samples])
-        checks = [check for each in whole for check in each.checks(self._settings.compare)]
+        expected = [reference.run(sample) for sample in self._samples]
+        whole = agreements(ran.outputs, expected)
+        self._limits = limits_of(self._settings.compare, precision_mode(self._settings.compile), expected)
+        checks = [check for each in whole for check in each.checks(self._limits)]
         latencies = gear_latencies(ran.gears)
         self._write("latency.json", latencies)
         findings = _Findings()
@@ -97,9 +101,14 @@ class _Comparison:
             artifacts=self._artifacts(),
             commands=[f"npuserve run {self._given.om} --inputs {self._given.samples} --outputs outputs.npz"],
             advice=advice(checks, findings.bad, findings.candidates, self._target),
-            notes=[*notes(findings.bad, findings.single, self._target), *findings.failures],
+            notes=[
+                *limit_notes(self._limits.values()),
+                *notes(findings.bad, findings.single, self._target),
+                *findings.failures,
+            ],
             figures={
                 "outputs": [each.as_json() for each in whole],
+                "limits": [each.as_json() for each in self._limits.values()],
                 "latency": latencies,
                 "worst_layers": self._worst(findings),
                 "error_by_depth": self._by_depth(findings),
@@ -147,7 +156,7 @@ class _Comparison:
         search = CandidateSearch(
             graph,
             batch,
-            self._settings.compare,
+            self._limits,
             self._programs,
             self._scratch,
             self._folder,

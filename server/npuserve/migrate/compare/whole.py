@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from npuserve.migrate.chain.gates import Check, failed
-from npuserve.migrate.chain.settings import CompareSettings
 from npuserve.migrate.compare.difference import BROKEN, cosine
+from npuserve.migrate.compare.limits import Limits
 from npuserve.migrate.errors import MigrationError
 
 Array = npt.NDArray[Any]
@@ -29,14 +29,9 @@ class Agreement:
         """Return it as plain JSON."""
         return asdict(self)
 
-    def checks(self, limits: CompareSettings) -> tuple[Check, ...]:
-        """Return the gate's checks of this output."""
-        name = self.output
-        return (
-            Check(name=f"cosine of {name}", value=self.cosine, sense="above", limit=limits.min_cosine),
-            Check(name=f"max abs error of {name}", value=self.max_abs, sense="below", limit=limits.max_abs_error),
-            Check(name=f"mean abs error of {name}", value=self.mean_abs, sense="below", limit=limits.mean_abs_error),
-        )
+    def checks(self, limits: Mapping[str, Limits]) -> tuple[Check, ...]:
+        """Return the gate's checks of this output. limits: of all outputs, by name."""
+        return limits[self.output].checks(self.cosine, self.max_abs, self.mean_abs)
 
 
 def agreements(actual: Sequence[Mapping[str, Array]], expected: Sequence[Mapping[str, Array]]) -> tuple[Agreement, ...]:
@@ -52,7 +47,7 @@ def agreements(actual: Sequence[Mapping[str, Array]], expected: Sequence[Mapping
     return tuple(found)
 
 
-def hold(found: Sequence[Agreement], limits: CompareSettings) -> bool:
+def hold(found: Sequence[Agreement], limits: Mapping[str, Limits]) -> bool:
     """Whether every check of every output passes."""
     return not failed([check for each in found for check in each.checks(limits)])
 

@@ -15,6 +15,7 @@ from npuserve.config.golden import DEFAULT_MIN_COSINE, MIN_COSINE
 from npuserve.core.dtype import Dtype
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.tensors import Tensors, save_samples
+from npuserve.migrate.compare.limits import least_cosine, served_mode
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.gear_flags import gears_parameter
 from npuserve.migrate.serve.client import raw
@@ -74,9 +75,9 @@ def write_model(settings: Settings, parts: ModelParts, repository: Path) -> Mode
         (folder / LABELS).write_text("".join(f"{label}\n" for label in parts.labels), encoding="utf-8")
     if parts.samples and not config.model_warmup:
         _add_warmup(config, parts.samples[0], folder / "warmup")
-    if settings.compare.min_cosine != DEFAULT_MIN_COSINE:
+    if (cosine := least_cosine(settings.compare, served_mode(settings))) != DEFAULT_MIN_COSINE:
         # What was near enough when it was compared is near enough when it is loaded.
-        config.parameters[MIN_COSINE].string_value = f"{settings.compare.min_cosine:g}"
+        config.parameters[MIN_COSINE].string_value = f"{cosine:g}"
     (folder / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
     _place(parts, version / _FILES[serve.backend])
     shapes = None if not (config.input and config.output) else _shapes(config)

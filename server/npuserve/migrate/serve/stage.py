@@ -2,14 +2,17 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
+from npuserve.config.golden import DEFAULT_MIN_COSINE
 from npuserve.migrate.chain.gates import Check
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.stage import Result, Tell, Workspace
 from npuserve.migrate.chain.tensors import Tensors, load_samples
+from npuserve.migrate.compare.limits import limits_of, served_mode
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.serve.client import Client, ServiceError, cast_to
 from npuserve.migrate.serve.model_folder import ModelParts, read_gears, write_model
@@ -31,6 +34,25 @@ class Seconds:
 
     ready: float
     foreign: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    """cosine, max_abs: of answers, as the comparison has them. batched: of the difference from single answers."""
+
+    cosine: float
+    max_abs: float
+    batched: float
+
+    @classmethod
+    def of(cls, settings: Settings, answers: Sequence[Tensors]) -> "_Limits":
+        """Return the strictest of all outputs."""
+        found = limits_of(settings.compare, served_mode(settings), answers).values()
+        return cls(
+            cosine=max((each.min_cosine for each in found), default=DEFAULT_MIN_COSINE),
+            max_abs=min((each.max_abs for each in found), default=0.0),
+            batched=settings.serve.max_batch_difference,
+        )
 
 
 class ServeStage:
@@ -73,7 +95,8 @@ class ServeStage:
                 raise MigrationError(str(error), "read server.log, kept beside the stage's folder") from error
         seconds = Seconds(ready=ready, foreign=time.monotonic() - started)
         (folder / "smoke.log").write_text(_log(command, report, seconds), encoding="utf-8")
-        return _result(settings, command, config, report, seconds)
+        limits = _Limits.of(settings, parts.answers)
+        return _result(limits, command, config, report, seconds)
 
 
 def model_parts(settings: Settings, work: Path) -> ModelParts:
@@ -114,25 +137,25 @@ def _asked(client: Client, config: ModelConfig, parts: ModelParts) -> SmokeRepor
     return smoke_test(client, config.name, samples, answers, config.max_batch_size)
 
 
-def _checks(settings: Settings, report: SmokeReport) -> list[Check]:
-    limits, single, batched = settings.compare, report.single.agreement, report.worst_batched
+def _checks(limits: _Limits, report: SmokeReport) -> list[Check]:
+    single, batched = report.single.agreement, report.worst_batched
     return [
-        Check(name="cosine of one answer", value=single.cosine, sense="at least", limit=limits.min_cosine),
-        Check(name="max abs error of one answer", value=single.max_abs, sense="at most", limit=limits.max_abs_error),
+        Check(name="cosine of one answer", value=single.cosine, sense="at least", limit=limits.cosine),
+        Check(name="max abs error of one answer", value=single.max_abs, sense="at most", limit=limits.max_abs),
         Check(
             name="largest difference of batched answers from single ones",
             value=batched.max_abs,
             sense="at most",
-            limit=settings.serve.max_batch_difference,
+            limit=limits.batched,
         ),
     ]
 
 
-def _result(settings: Settings, command: str, config: ModelConfig, report: SmokeReport, seconds: Seconds) -> Result:
-    checks = _checks(settings, report)
+def _result(limits: _Limits, command: str, config: ModelConfig, report: SmokeReport, seconds: Seconds) -> Result:
+    checks = _checks(limits, report)
     rows = report.table()
-    limits = [settings.compare.max_abs_error] * 2 + [settings.serve.max_batch_difference] * len(report.batched)
-    for row, limit in zip(rows, limits, strict=True):
+    most = [limits.max_abs] * 2 + [limits.batched] * len(report.batched)
+    for row, limit in zip(rows, most, strict=True):
         row["status"] = "ok" if row["max_abs"] <= limit else "differs"
     return Result(
         checks=checks,

@@ -63,6 +63,15 @@ def test_half_precision_is_what_half_precision_is(compared: Compared) -> None:
     assert 1e-5 < errors["logits"] < 1e-2
 
 
+def test_half_precision_has_limits_of_its_own_and_the_result_says_so(compared: Compared) -> None:
+    result, _ = compared("force_fp16")
+    assert result.passed, result.checks
+    (limits,) = result.figures["limits"]
+    assert limits["why"].startswith("float16: 0.0039 of the largest value")
+    assert {check.limit for check in result.checks} == {limits["min_cosine"], limits["max_abs"], limits["mean_abs"]}
+    assert result.notes == [f"limits of logits: {limits['why']}"]
+
+
 def test_the_layer_that_half_precision_spoils_is_kept_in_float32(
     compared: Compared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
