@@ -20,6 +20,7 @@ ARTIFACTS = {
     "tokenizer.json": "the model's tokenizer",
     "dataset.jsonl": "the labelled set, as it was given",
     "export.log": "what PyTorch said",
+    "migration.toml": "the settings of this stage, with which the command repeats it",
 }
 _SHOWN = 3
 

@@ -21,6 +21,7 @@ from npuserve.migrate.export.onnx_file import check_onnx, fixed_axis, name_axes,
 from npuserve.migrate.export.packages import imported
 from npuserve.migrate.export.running import run_onnx, worst
 from npuserve.migrate.export.torch_process import GRAPH, LOG, run_job
+from npuserve.migrate.export.used_settings import FILE, repeat_command, used_settings
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript", "torch", "transformers", "tokenizers")
 
@@ -72,9 +73,11 @@ class ExportStage:
             check_onnx(model, "the rewritten graph")
             (folder / GRAPH).write_bytes(model.SerializeToString())
         result = _compare(work, model, inputs.samples, expected, before)
+        (folder / FILE).write_text(used_settings(workspace.settings), encoding="utf-8")
         return results.finished(
             result,
             folder,
+            commands=[repeat_command((workspace.work / self.folder).absolute())],
             figures={
                 **work.figures,
                 **results.of_graph(model, folder / GRAPH),
