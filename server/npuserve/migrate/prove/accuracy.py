@@ -7,15 +7,17 @@ import numpy as np
 
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.errors import MigrationError
-from npuserve.migrate.prove.labelled import Target
+from npuserve.migrate.prove.entities import EntityScore, entity_score
+from npuserve.migrate.prove.labelled import LabelledSet
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of a whole set."""
+    """Of a whole set. entities: None unless the labels are tags of entities."""
 
     correct: int
     total: int
+    entities: EntityScore | None = None
 
     @property
     def accuracy(self) -> float:
@@ -23,10 +25,10 @@ class Score:
         return self.correct / self.total if self.total else float("nan")
 
 
-def score(answers: Sequence[Tensors], targets: Sequence[Sequence[Target]]) -> Score:
+def score(answers: Sequence[Tensors], asked: LabelledSet) -> Score:
     """Count the right labels: the class with the largest logit. NaN is never right. Raises MigrationError."""
     correct = total = 0
-    for answer, wanted in zip(answers, targets, strict=True):
+    for answer, wanted in zip(answers, asked.targets, strict=True):
         if not wanted:
             continue
         logits = _logits(answer, per_token=wanted[0].position is not None)
@@ -34,7 +36,11 @@ def score(answers: Sequence[Tensors], targets: Sequence[Sequence[Target]]) -> Sc
             row = logits[0] if target.position is None else logits[0, target.position]
             correct += int(row.argmax()) == target.label and row[target.label] == row[target.label]
             total += 1
-    return Score(int(correct), total)
+    entities = None
+    if asked.tagged:
+        logits_of_all = [_logits(answer, per_token=True) for answer in answers]
+        entities = entity_score(logits_of_all, asked.tagged, asked.labels)
+    return Score(int(correct), total, entities)
 
 
 def _logits(answer: Tensors, per_token: bool) -> np.ndarray:

@@ -26,7 +26,7 @@ class Evidence:
 
     def checks(self, limits: ProveSettings) -> list[Check]:
         """Return the gate."""
-        return [self._quality(limits), *self._errors(), *self._speed(limits)]
+        return [*self._quality(limits), *self._errors(), *self._speed(limits)]
 
     @property
     def fewest_requests(self) -> float:
@@ -52,24 +52,24 @@ class Evidence:
         if self.scores:
             found["task"] = [
                 {"server": name, "accuracy": score.accuracy, "correct": score.correct, "total": score.total}
+                | _entities(score)
                 for name, score in self.scores.items()
             ]
         return found
 
-    def _quality(self, limits: ProveSettings) -> Check:
-        if self.scores:
-            drop = _percent(self.scores[OLD].accuracy - self.scores[NEW].accuracy)
-            return Check(
-                name="accuracy drop", value=drop, sense="at most", limit=limits.max_accuracy_drop, unit="points"
-            )
-        # Without labels, an answer that differs may be a wrong one.
-        return Check(
-            name="answers with the same class as the baseline's",
-            value=_percent(self.agreement.argmax),
-            sense="at least",
-            limit=100 - limits.max_accuracy_drop,
-            unit="%",
-        )
+    def _quality(self, limits: ProveSettings) -> list[Check]:
+        if not self.scores:
+            # Without labels, an answer that differs may be a wrong one.
+            name, share = "answers with the same class as the baseline's", _percent(self.agreement.argmax)
+            return [Check(name=name, value=share, sense="at least", limit=100 - limits.max_accuracy_drop, unit="%")]
+        new, old = self.scores[NEW], self.scores[OLD]
+        drops = {"accuracy drop": old.accuracy - new.accuracy}
+        if new.entities is not None and old.entities is not None:
+            drops["drop of the entities' F1"] = old.entities.f1 - new.entities.f1
+        return [
+            Check(name=name, value=_percent(drop), sense="at most", limit=limits.max_accuracy_drop, unit="points")
+            for name, drop in drops.items()
+        ]
 
     def _errors(self) -> list[Check]:
         errors = sum(standing.errors for standing in self.standings if standing.server == NEW)
@@ -108,7 +108,7 @@ def advice(failed: Sequence[Check]) -> list[str]:
     """Return what to try for checks that did not pass, the best first."""
     names = " ".join(check.name for check in failed)
     found = []
-    if "accuracy" in names or "same class" in names:
+    if "accuracy" in names or "F1" in names or "same class" in names:
         found.append("compile with compile.precision = must_keep_origin_dtype, and look at the layers of S3's report")
     if "failed under load" in names:
         found.append("read new.log for what the server refused")
@@ -116,6 +116,18 @@ def advice(failed: Sequence[Check]) -> list[str]:
         found.append("plan the gears for the true lengths: `npuserve plan`, then compile.lengths and compile.batches")
         found.append("measure longer on a machine with nothing else to do: prove.seconds, prove.rounds")
     return found
+
+
+def _entities(score: Score) -> dict[str, Any]:
+    found = score.entities
+    if found is None:
+        return {}
+    return {
+        "entity_f1": found.f1,
+        "entity_precision": found.precision,
+        "entity_recall": found.recall,
+        "entities": found.wanted,
+    }
 
 
 def _ratio(value: float, of: float) -> float:

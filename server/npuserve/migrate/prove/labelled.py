@@ -12,6 +12,7 @@ from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.export.dataset import read_rows, spread
 from npuserve.migrate.export.tokenizing import encode, load_tokenizer
+from npuserve.migrate.prove.entities import TaggedText, are_tags
 
 # Labels that say that a word does not count, in the data sets that people have.
 _IGNORED = (None, -100)
@@ -27,10 +28,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSet:
-    """samples: the inputs of one text each, at its true length. targets: of each of them."""
+    """samples: the inputs of one text each, at its true length. targets: of each of them; none: nobody knows.
+
+    tagged: the words of each, if labels are tags of entities. labels: in the order of the logits.
+    """
 
     samples: Sequence[Tensors]
     targets: Sequence[Sequence[Target]]
+    tagged: Sequence[TaggedText] = ()
+    labels: Sequence[str] = ()
 
 
 def read_labelled(dataset: Path, tokenizer: Path, labels: Sequence[str], max_length: int, most: int) -> LabelledSet:
@@ -39,18 +45,22 @@ def read_labelled(dataset: Path, tokenizer: Path, labels: Sequence[str], max_len
     chosen = spread(rows, most)
     encodings = encode(load_tokenizer(tokenizer, max_length), [row for row, _ in chosen])
     numbers = {label: number for number, label in enumerate(labels)}
+    given = [each for _, each in chosen]
+    tagged = are_tags(labels) and all(isinstance(labels_of, list) for labels_of, _ in given)
     return LabelledSet(
         samples=[_inputs(encoding) for encoding in encodings],
-        targets=[
-            _targets(encoding, given, numbers, place)
-            for encoding, (_, (given, place)) in zip(encodings, chosen, strict=True)
-        ],
+        targets=[_targets(encoding, *each, numbers) for encoding, each in zip(encodings, given, strict=True)],
+        tagged=[_tagged(encoding, each[0], labels) for encoding, each in zip(encodings, given, strict=True)]
+        if tagged
+        else (),
+        labels=labels,
     )
 
 
 def _labels(dataset: Path) -> list[tuple[Any, str]]:
-    """Return what each line says is right, and where it stands."""
+    """Return what each line says is right, and where it stands; None everywhere if no line says anything."""
     found = []
+    bare = ""
     for number, line in enumerate(dataset.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
@@ -58,10 +68,14 @@ def _labels(dataset: Path) -> list[tuple[Any, str]]:
         given = fields.get("labels", fields.get("label"))
         words = fields.get("words")
         if "label" not in fields and "labels" not in fields:
-            raise MigrationError(f"{place}: there is no `label` of the text, nor `labels` of its words")
+            bare = bare or place
         if isinstance(given, list) and (not isinstance(words, list) or len(words) != len(given)):
             raise MigrationError(f"{place}: `labels` must be as many as `words`")
         found.append((given, place))
+    if bare and any(given is not None for given, _ in found):
+        raise MigrationError(
+            f"{bare}: there is no `label` of the text, nor `labels` of its words, which other lines have"
+        )
     return found
 
 
@@ -80,19 +94,34 @@ def _inputs(encoding: Any) -> Tensors:
     }
 
 
-def _targets(encoding: Any, given: Any, numbers: Mapping[str, int], place: str) -> list[Target]:
+def _targets(encoding: Any, given: Any, place: str, numbers: Mapping[str, int]) -> list[Target]:
     """Return the classes of a text, or of the first tokens of its words: words that were cut off have none."""
     if not isinstance(given, list):
         return [] if given in _IGNORED else [Target(None, _class(given, numbers, place))]
+    return [
+        Target(position, _class(given[word], numbers, place))
+        for word, position in _starts(encoding).items()
+        if given[word] not in _IGNORED
+    ]
+
+
+def _tagged(encoding: Any, given: Sequence[Any], labels: Sequence[str]) -> TaggedText:
+    """Return the tags of a text's words, also of those that were cut off: entities there are not found."""
+    starts = _starts(encoding)
+    counted = [word for word, label in enumerate(given) if label not in _IGNORED]
+    return TaggedText(
+        tags=[given[word] if isinstance(given[word], str) else labels[given[word]] for word in counted],
+        positions=[starts.get(word) for word in counted],
+    )
+
+
+def _starts(encoding: Any) -> dict[int, int]:
+    """Return the position of each word's first token."""
     starts: dict[int, int] = {}
     for position, word in enumerate(encoding.word_ids):
         if word is not None:
             starts.setdefault(word, position)
-    return [
-        Target(position, _class(given[word], numbers, place))
-        for word, position in starts.items()
-        if given[word] not in _IGNORED
-    ]
+    return starts
 
 
 def _class(label: Any, numbers: Mapping[str, int], place: str) -> int:

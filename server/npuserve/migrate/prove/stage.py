@@ -84,7 +84,7 @@ class ProveStage:
                 agreement=sum(
                     (agreement(*pair) for pair in zip(asked[0].answers, asked[1].answers, strict=True)), Agreement()
                 ),
-                scores={each.service.name: score(each.answers, asked_for.targets) for each in asked}
+                scores={each.service.name: score(each.answers, asked_for) for each in asked}
                 if any(asked_for.targets)
                 else {},
                 standings=standings,

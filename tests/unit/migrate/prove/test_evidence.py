@@ -9,6 +9,7 @@ from npuserve.migrate.chain.settings import ProveSettings
 from npuserve.migrate.load import Histogram
 from npuserve.migrate.prove.accuracy import Score
 from npuserve.migrate.prove.contest import Standing
+from npuserve.migrate.prove.entities import EntityScore
 from npuserve.migrate.prove.evidence import Evidence, advice
 from npuserve.migrate.serve.agreement import Agreement
 
@@ -35,6 +36,10 @@ def evidence(**changes: Any) -> Evidence:
     return Evidence(**given)
 
 
+def tagger(right: int) -> Score:
+    return Score(900, 1000, EntityScore(right=right, found=200, wanted=200))
+
+
 def names(found: Evidence) -> list[str]:
     return [check.name for check in failed(found.checks(LIMITS))]
 
@@ -47,6 +52,7 @@ def test_at_the_limits_it_passes() -> None:
     ("changes", "name"),
     [
         ({"scores": {"npuserve": Score(899, 1000), "baseline": Score(905, 1000)}}, "accuracy drop"),
+        ({"scores": {"npuserve": tagger(99), "baseline": tagger(101)}}, "drop of the entities' F1"),
         ({"standings": [standing("npuserve", 79, 10), standing("baseline", 100, 10)]}, "QPS at 8 at once"),
         ({"standings": [standing("npuserve", 100, 13), standing("baseline", 100, 10)]}, "P99 at 8 at once"),
         ({"standings": [standing("npuserve", 100, 9, 1), standing("baseline", 100, 10)]}, "requests that failed"),
@@ -76,6 +82,10 @@ def test_the_tables_name_both_services() -> None:
     assert figures["consistency"][0]["argmax_agreement"] == pytest.approx(0.995)
     assert figures["memory"] == [{"server": "npuserve", "host_mb": 100.0}]
     assert "task" not in evidence(scores={}).figures()
+    assert "entity_f1" not in figures["task"][0]
+    tagged = evidence(scores={"npuserve": tagger(100), "baseline": tagger(150)}).figures()["task"]
+    assert [row["entity_f1"] for row in tagged] == [0.5, 0.75]
+    assert tagged[0]["entities"] == 200
 
 
 def test_the_round_with_the_fewest_requests_is_known() -> None:

@@ -50,10 +50,38 @@ def test_a_large_set_is_sampled_evenly(tokenizer: Path) -> None:
     assert {target.label for (target,) in found.targets} == {0}
 
 
+def test_a_set_without_labels_is_one_nobody_knows_the_classes_of(tokenizer: Path) -> None:
+    found = read(tokenizer, {"text": "good film"}, {"text": "bad"})
+    assert len(found.samples) == 2
+    assert list(found.targets) == [[], []]
+
+
+def test_a_line_without_a_label_among_others_is_named(tokenizer: Path) -> None:
+    with pytest.raises(MigrationError, match=r"line 3: there is no `label` of the text.*which other lines have"):
+        read(tokenizer, {"text": "bad", "label": 0}, {"text": "good"})
+
+
+def test_tags_of_entities_are_kept_with_the_tokens_of_their_words(tokenizer: Path) -> None:
+    tags = ("O", "B-film", "I-film")
+    given = {"words": ["unlike", "film", " ", "film"], "labels": ["O", "B-film", "O", 2]}
+    (text,) = read(tokenizer, given, labels=tags).tagged
+    assert list(text.tags) == ["O", "B-film", "O", "I-film"]
+    assert list(text.positions) == [1, 3, None, 4]
+
+
+def test_words_that_do_not_count_are_in_no_entity(tokenizer: Path) -> None:
+    given = {"words": ["good", "film"], "labels": [-100, "B-film"]}
+    (text,) = read(tokenizer, given, labels=("O", "B-film")).tagged
+    assert (list(text.tags), list(text.positions)) == (["B-film"], [2])
+
+
+def test_other_labels_make_no_entities(tokenizer: Path) -> None:
+    assert read(tokenizer, {"words": ["bad"], "labels": ["neg"]}).tagged == ()
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ({"text": "bad"}, "line 1: there is no `label` of the text"),
         ({"text": "bad", "label": "great"}, "line 1: the label 'great' is none of the model's: neg, pos"),
         ({"text": "bad", "label": 2}, "line 1: the label 2 is none of the model's"),
         ({"text": "bad", "label": True}, "line 1: the label True is none"),
