@@ -17,7 +17,7 @@ RUNS ?= 1000000
 # On a terminal pip draws its own progress bars; in a log they are noise.
 PIP_FLAGS = --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
-.PHONY: setup native demo test check lint format asan tsan fuzz record-golden clean
+.PHONY: setup native demo migrate-demo test check lint format asan tsan fuzz record-golden clean
 
 setup: .venv/.python native
 
@@ -60,6 +60,10 @@ $(BUILD)/.built: $(NATIVE_INPUT) .venv/.system .venv/.tools
 
 demo: setup
 	@$(BIN)/python examples/bert_small/demo.py
+
+# The chain of `npuserve migrate` on the three models. MODELS: some of them; FLAGS: as --language zh.
+migrate-demo: setup
+	@$(BIN)/python examples/bert_small/migrate.py $(FLAGS) $(MODELS)
 
 test: setup lint
 	@$(BIN)/python -m pytest
