@@ -129,7 +129,7 @@ class ServeSettings:
     """S4. version: of the model in the repository. backend: `ascend`, or `onnxruntime`, the fallback.
 
     config: a config.pbtxt to begin with; None: one is made. max_batch_difference: of a batched
-    answer from a single one.
+    answer from a single one; None: as far as one answer may be off.
     """
 
     version: int = 1
@@ -137,10 +137,11 @@ class ServeSettings:
     max_queue_delay_us: int = 500
     instances: int = 1
     config: Path | None = None
-    max_batch_difference: float = 1e-3
+    max_batch_difference: float | None = None
 
     def __post_init__(self) -> None:
-        check_range("serve.max_batch_difference", self.max_batch_difference, 0)
+        if self.max_batch_difference is not None:
+            check_range("serve.max_batch_difference", self.max_batch_difference, 0)
         check_range("serve.version", self.version, 1)
         check_one_of("serve.backend", self.backend, BACKENDS)
         check_range("serve.max_queue_delay_us", self.max_queue_delay_us, 0)

@@ -48,10 +48,11 @@ class _Limits:
     def of(cls, settings: Settings, answers: Sequence[Tensors]) -> "_Limits":
         """Return the strictest of all outputs."""
         found = limits_of(settings.compare, served_mode(settings), answers).values()
+        max_abs = min((each.max_abs for each in found), default=0.0)
         return cls(
             cosine=max((each.min_cosine for each in found), default=DEFAULT_MIN_COSINE),
-            max_abs=min((each.max_abs for each in found), default=0.0),
-            batched=settings.serve.max_batch_difference,
+            max_abs=max_abs,
+            batched=max_abs if settings.serve.max_batch_difference is None else settings.serve.max_batch_difference,
         )
 
 
