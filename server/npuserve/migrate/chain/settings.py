@@ -69,7 +69,7 @@ class ExportSettings:
     decompose: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_range("export.opset", self.opset, 11, 25)
+        check_range("export.opset", self.opset, 12, 25)
         check_range("export.samples", self.samples, 1, 100_000)
         check_range("export.max_length", self.max_length, 1, 1_000_000)
         check_range("export.min_cosine", self.min_cosine, -1, 1)

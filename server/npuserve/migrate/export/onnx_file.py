@@ -1,5 +1,6 @@
 """ONNX files: read and checked, described, written."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,11 @@ def read_onnx(path: Path) -> Any:
     if not path.is_file():
         raise MigrationError(f"source.onnx: there is no file {path}")
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
+        _check_size(model, path)
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except MigrationError:
+        raise
     except FileNotFoundError as error:
         raise MigrationError(
             f"source.onnx: {path} keeps its weights in files beside it, and one is missing: {error}",
@@ -28,15 +33,47 @@ def read_onnx(path: Path) -> Any:
         raise MigrationError(f"source.onnx: {path} is no ONNX file: {_first_line(error)}") from error
     if not model.graph.node:
         raise MigrationError(f"source.onnx: {path} is no ONNX file: there is no graph in it")
+    _check_opset(model, path)
     check_onnx(model, f"source.onnx: {path}")
     return model
+
+
+def _check_size(model: Any, path: Path) -> None:
+    """Raise MigrationError for a graph that no message can hold once its weights are read. They are not read yet."""
+    onnx = imported("onnx")
+    weights = onnx.external_data_helper.uses_external_data
+    held = (each for each in model.graph.initializer if weights(each))
+    size = path.stat().st_size + sum(_bytes_of(each) for each in held)
+    if size > _LARGEST_BYTES:
+        raise MigrationError(
+            f"source.onnx: {path} has {size / 1e9:.1f} GB with its weights, and more than 2 GB are not migrated: one "
+            "ONNX file, which the rewrites and the compiler take, cannot hold them",
+            "halve it: export the model in float16 (model.half())",
+            "split it into models that an ensemble joins",
+        )
+
+
+def _check_opset(model: Any, path: Path) -> None:
+    onnx = imported("onnx")
+    newest = onnx.defs.onnx_opset_version()
+    opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
+    if opset > newest:
+        raise MigrationError(
+            f"source.onnx: {path} is of opset {opset}, and onnx {onnx.__version__} knows those up to {newest}",
+            "export it again with opset 18, which the compiler takes",
+            "pip install --upgrade onnx onnxruntime: later opsets are converted down",
+        )
+
+
+def _bytes_of(tensor: Any) -> int:
+    onnx = imported("onnx")
+    size: int = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize * math.prod(tensor.dims)
+    return size
 
 
 def check_onnx(model: Any, name: str) -> None:
     """Raise MigrationError unless onnx's checker takes a model."""
     onnx = imported("onnx")
-    if model.ByteSize() > _LARGEST_BYTES:
-        raise MigrationError(f"{name} has more than 2 GB, which one ONNX file cannot hold")
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker's own kinds, and what its C++ code happens to raise

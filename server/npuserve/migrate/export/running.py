@@ -1,5 +1,6 @@
 """ONNX Runtime's answers, and how far two sets of answers agree."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ import numpy as np
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.export.packages import imported
+
+# As ONNX Runtime says it.
+_UNKNOWN = re.compile(r"([\w.\-]+):(\w+)\(-?\d+\) is not a registered function/op")
 
 
 def run_onnx(model: Any, samples: Sequence[Tensors], optimized: bool = True) -> list[dict[str, Any]]:
@@ -22,7 +26,7 @@ def run_onnx(model: Any, samples: Sequence[Tensors], optimized: bool = True) -> 
     try:
         session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the package's own kinds
-        raise MigrationError(f"ONNX Runtime refuses the graph: {_first_line(error)}") from error
+        raise _refusal(error) from error
     names = [each.name for each in session.get_outputs()]
     answers = []
     for sample in samples:
@@ -37,6 +41,18 @@ def run_onnx(model: Any, samples: Sequence[Tensors], optimized: bool = True) -> 
             ) from error
         answers.append(dict(zip(names, outputs, strict=True)))
     return answers
+
+
+def _refusal(error: Exception) -> MigrationError:
+    """Return what ONNX Runtime says of a graph that it does not load; of an operator that it lacks, in plain words."""
+    if unknown := _UNKNOWN.search(str(error)):
+        domain, operator = unknown.groups()
+        return MigrationError(
+            f"the graph has an operator that ONNX Runtime does not know, {domain}::{operator}: there is nothing to "
+            "compare the compiled model with",
+            "export the model with standard operators in its place",
+        )
+    return MigrationError(f"ONNX Runtime refuses the graph: {_first_line(error)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.export.rewrites.registry import rewrite
 from npuserve.migrate.export.rewrites.rewrite import Target
 from onnx import helper
+from support.encoders import tiny_encoder, token_samples
 from support.rewriting import FLOAT, Kind, assert_same_answers, graph_of, operators, rewritten
 
 node = helper.make_node
@@ -48,6 +49,16 @@ def test_a_new_graph_comes_down(wanted: int) -> None:
     changed, _ = rewritten(new_model(), opset=wanted)
     assert version_of(changed) == wanted
     assert_same_answers(new_model(), changed, X)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(17, 18), (17, 20), (20, 18), (20, 15), (23, 17), (25, 18)])
+def test_an_encoder_goes_both_ways(given: int, wanted: int) -> None:
+    model = onnx.version_converter.convert_version(tiny_encoder(), given)
+    sample = token_samples(np.random.default_rng(0), (6,))[0]
+    changed, applied = rewritten(model, opset=wanted)
+    assert version_of(changed) == wanted
+    assert applied["opset"].places == (f"opset {given} to {wanted}",)
+    assert_same_answers(model, changed, sample)
 
 
 def test_a_graph_of_the_wanted_opset_stays() -> None:

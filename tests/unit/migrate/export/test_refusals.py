@@ -22,6 +22,7 @@ from npuserve.migrate.export.job import Job
 from npuserve.migrate.export.module import load_module
 from npuserve.migrate.export.onnx_file import read_onnx
 from npuserve.migrate.export.packages import imported
+from npuserve.migrate.export.running import run_onnx
 from npuserve.migrate.export.torch_process import run_job
 from npuserve.migrate.export.tracing import Traceable, answer, check_repeatable, named_outputs, trace
 from support.checkpoints import write_checkpoint, write_dataset, write_tokenizer
@@ -187,6 +188,36 @@ class TestGraphs:
         onnx.save(model, str(tmp_path / "wrong.onnx"))
         with pytest.raises(MigrationError, match=r"is not valid ONNX: .*Idendity"):
             read_onnx(tmp_path / "wrong.onnx")
+
+    def test_more_than_two_gigabytes_are_refused_before_they_are_read(self, tmp_path: Path) -> None:
+        model = identity()
+        table = onnx.TensorProto(name="table", dims=[300_000, 1800], data_type=onnx.TensorProto.FLOAT)
+        table.external_data.add(key="location", value="table.bin")
+        table.data_location = onnx.TensorProto.EXTERNAL
+        model.graph.initializer.append(table)
+        (tmp_path / "large.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(
+            MigrationError, match=r"large\.onnx has 2\.2 GB with its weights, and more than 2 GB"
+        ) as caught:
+            read_onnx(tmp_path / "large.onnx")
+        assert "half()" in caught.value.advice[0]
+
+    def test_an_opset_that_nobody_knows_yet_is_told(self, tmp_path: Path) -> None:
+        model = identity()
+        model.opset_import[0].version = 99
+        onnx.save(model, str(tmp_path / "future.onnx"))
+        with pytest.raises(
+            MigrationError, match=r"future\.onnx is of opset 99, and onnx .* knows those up to"
+        ) as caught:
+            read_onnx(tmp_path / "future.onnx")
+        assert "opset 18" in caught.value.advice[0]
+
+    def test_an_operator_that_onnx_runtime_does_not_know_is_named(self) -> None:
+        model = identity()
+        model.opset_import.append(onnx.helper.make_opsetid("org.example", 1))
+        model.graph.node[0].op_type, model.graph.node[0].domain = "Enchant", "org.example"
+        with pytest.raises(MigrationError, match=r"ONNX Runtime does not know, org\.example::Enchant: there"):
+            run_onnx(model, [{"x": np.ones((1, 4), np.float32)}])
 
     def test_weights_that_lie_beside_and_are_missing_are_told(self, tmp_path: Path) -> None:
         model = identity()
