@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
-#include <string_view>
-#include <unordered_map>
+#include <utility>
 
 #include "core/mirror_ring.h"
 #include "core/status.h"
@@ -17,13 +17,8 @@ namespace npuserve::wire {
 
 enum class MirrorKind { kMirrored, kSequence, kDecoupled };
 
-struct TextHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-};
-
 // By name; models that it does not have are let alone.
-using MirroredModels = std::unordered_map<std::string, MirrorKind, TextHash, std::equal_to<>>;
+using MirroredModels = std::map<std::string, MirrorKind, std::less<>>;
 
 struct MirrorOptions {
   int ring_file = -1;  // see core::MirrorMapping

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,10 +90,15 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 @contextmanager
-def launched(repository: Path, *flags: str, **changes: str) -> Iterator[Server]:
-    """Start a server without waiting for it; it is killed at the end if it still runs."""
+def launched(
+    repository: Path, *flags: str, verb: Sequence[str | Path] = ("serve",), **changes: str
+) -> Iterator[Server]:
+    """Start a server without waiting for it; it is killed at the end if it still runs.
+
+    verb: the command, with the flags that are its alone.
+    """
     where = [f"--{part}-{what}" for part in ("grpc", "http", "metrics") for what in ("port=0", "address=127.0.0.1")]
-    arguments = command("serve", "--model-repository", repository, *where, *flags)
+    arguments = command(*verb, "--model-repository", repository, *where, *flags)
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment(**changes))
     served = [service for service, switch in _SWITCHES.items() if f"{switch}=false" not in flags]
     server = Server(process, served[-1])
@@ -104,8 +109,8 @@ def launched(repository: Path, *flags: str, **changes: str) -> Iterator[Server]:
 
 
 @contextmanager
-def serving(repository: Path, *flags: str, **changes: str) -> Iterator[Server]:
+def serving(repository: Path, *flags: str, verb: Sequence[str | Path] = ("serve",), **changes: str) -> Iterator[Server]:
     """Start a server and wait until it serves."""
-    with launched(repository, *flags, **changes) as server:
+    with launched(repository, *flags, verb=verb, **changes) as server:
         server.wait_until_started()
         yield server

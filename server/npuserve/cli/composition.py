@@ -25,6 +25,7 @@ from npuserve.execution.python_model.metrics import CustomMetrics
 from npuserve.execution.response_cache import ResponseCache
 from npuserve.execution.sharing import DeviceSharing
 from npuserve.execution.tokenizer import TokenizerBackend
+from npuserve.migrate.shadow import Shadow
 from npuserve.observability.exposition import Family, Sample
 from npuserve.observability.logging import LogSettings
 from npuserve.observability.npu_smi import NpuSmi
@@ -34,6 +35,7 @@ from npuserve.repository.registry import ModelRegistry
 from npuserve.service.inference import InferenceService
 from npuserve.service.methods import MethodTable
 from npuserve.service.metrics import MetricsService, MetricsSources
+from npuserve.service.mirrored import MirroredModels
 from npuserve.service.regions import SharedMemoryRegions
 from npuserve.service.rest.infer_request import InferDecoder
 from npuserve.service.rest.service import RestHandler, RestService
@@ -49,11 +51,11 @@ from npuserve.transport.lifecycle import Ending, Lifecycle
 _log = logging.getLogger(__name__)
 
 
-async def serve(options: ServerOptions, log_settings: LogSettings) -> int:
-    """Serve until told to stop; return the exit code."""
+async def serve(options: ServerOptions, log_settings: LogSettings, shadow: Shadow | None = None) -> int:
+    """Serve until told to stop; return the exit code. shadow: is told of requests, if there is one."""
     try:
         observers = Observers(log_settings, options.trace, options.metrics, options.log_slow_requests_ms)
-        server = _Server(options, observers)
+        server = _Server(options, observers, shadow)
         ending = await server.run()
     except (FrontEndError, MissingExtraError) as error:
         print(f"npuserve serve: error: {error}", file=sys.stderr)
@@ -76,8 +78,9 @@ class _Server:
     Raises FrontEndError if the TLS files cannot be used.
     """
 
-    def __init__(self, options: ServerOptions, observers: Observers) -> None:
+    def __init__(self, options: ServerOptions, observers: Observers, shadow: Shadow | None) -> None:
         self._options = options
+        self._shadow = shadow
         self._observers = observers
         self._inference = InferenceService(observers.all)
         python = PythonBackend(self._inference)
@@ -101,7 +104,11 @@ class _Server:
             MetricsSources(
                 latencies=observers.latencies,
                 devices=ascend.device_samples,
-                custom=lambda: [*ascend.memory.families(), *_custom_families(python.metrics)],
+                custom=lambda: [
+                    *ascend.memory.families(),
+                    *(shadow.families() if shadow is not None else ()),
+                    *_custom_families(python.metrics),
+                ],
             ),
         )
         self._front_ends: list[FrontEnd] = []
@@ -161,7 +168,14 @@ class _Server:
             return GrpcAioFrontEnd(methods, options)
         from npuserve.transport.wire import WireFrontEnd
 
-        front_end = WireFrontEnd(methods, self._routes(options), options, self._observers.all, regions=self._regions)
+        front_end = WireFrontEnd(
+            methods,
+            self._routes(options),
+            options,
+            self._observers.all,
+            regions=self._regions,
+            mirrored=None if self._shadow is None else MirroredModels(self._registry, self._shadow.mirror),
+        )
         self._observers.watch(front_end.ask_observer)
         return front_end
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from npuserve import __version__
-from npuserve.cli import atc, bench, describe, doctor, migrate, plan, run, serve
+from npuserve.cli import atc, bench, describe, doctor, migrate, plan, run, serve, shadow
 from npuserve.cli.bench_flags import add_bench_arguments
 from npuserve.cli.compatibility import RENAMED, renamed
 from npuserve.cli.parser import Parser, unrecognized
@@ -21,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["migrate"]:
         # Its exit codes are its own.
         return migrate.run(given[1:])
+    if given[:1] == ["shadow"] and "--" in given:
+        # What is served may stand apart from how it is compared.
+        given.remove("--")
     given, old = renamed(given)
     for flag in old:
         print(f"npuserve: warning: {flag} is an old flag, today it is {RENAMED[flag].rstrip('=')}", file=sys.stderr)
@@ -76,6 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Checks driver, devices, CANN, the emulator, packages and the system. Exit code 1: a problem.",
         )
     )
+    shadow.add_arguments(
+        commands.add_parser(
+            "shadow",
+            help="serve, and compare a share of the answers with those of an old server",
+            usage="npuserve shadow --reference HOST:PORT [FLAG ...] -- --model-repository DIR [FLAG OF SERVE ...]",
+            description="Serves as npuserve serve does, and repeats a share of the gRPC requests at a reference.",
+        )
+    )
     commands.add_parser("version", help="print the version")
     parsed, unknown = parser.parse_known_args(given)
     if unknown:
@@ -95,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return plan.run(parsed)
     if parsed.command == "run":
         return run.run(parsed, os.environ)
+    if parsed.command == "shadow":
+        return shadow.run(parsed, os.environ)
     return serve.run(parsed, os.environ)
 
 

@@ -31,6 +31,7 @@ from npuserve.cli.server_flags import (
 from npuserve.cli.settings import backend_settings, cache_bytes, default_max_batch_sizes
 from npuserve.config.options import ServerOptions
 from npuserve.config.trace_options import parse_trace_options
+from npuserve.migrate.shadow import Shadow
 from npuserve.observability.logging import LogOptions, configure_logging
 from npuserve.transport.listen import raise_open_files_limit
 
@@ -51,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_refused(parser, REFUSED)
 
 
-def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    """Serve until told to stop; return the exit code."""
+def run(parsed: argparse.Namespace, environment: Mapping[str, str], shadow: Shadow | None = None) -> int:
+    """Serve until told to stop; return the exit code. Raises MigrationError if a shadow cannot be started."""
     try:
         options = _options(parsed, environment)
     except (ValueError, LibraryNotFoundError) as error:
@@ -70,8 +71,17 @@ def run(parsed: argparse.Namespace, environment: Mapping[str, str]) -> int:
             _log.warning("--backend-config %s,%s has no effect in npuserve", setting.backend, setting.key)
     raise_open_files_limit()
     is_reference = options.grpc is not None and options.grpc.frontend == "grpcio"
-    with asyncio.Runner(loop_factory=None if is_reference else uvloop.new_event_loop) as runner:
-        return runner.run(serve(options, log_settings))
+    loop_factory = None if is_reference else uvloop.new_event_loop
+    if shadow is None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(serve(options, log_settings))
+    shadow.start()
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            code = runner.run(serve(options, log_settings, shadow))
+    finally:
+        shadow.stop()
+    return code or shadow.exit_code
 
 
 def _log_options(options: ServerOptions) -> LogOptions:

@@ -9,6 +9,7 @@ from npuserve.core.status import StatusCode
 from npuserve.observability.requests import RequestObserver
 from npuserve.service.call import SHUTTING_DOWN
 from npuserve.service.methods import MethodTable
+from npuserve.service.mirrored import MirroredModels
 from npuserve.service.regions import SharedMemoryRegions
 from npuserve.service.routes import INFER_PATH
 from npuserve.transport.listen import BACKLOG, UnixListener, host_port, tcp_sockets
@@ -33,6 +34,7 @@ class WireFrontEnd:
 
     observer: is told of the requests that the routes answer, as far as it wants: see `ask_observer`.
     regions: the shared memory that requests may refer to; those that are registered from now on need no Python.
+    mirrored: the models whose requests a shadow is told of; None: there is no shadow.
     Raises FrontEndError if the TLS files cannot be used.
     """
 
@@ -46,11 +48,13 @@ class WireFrontEnd:
         observer: RequestObserver | None = None,
         *,
         regions: SharedMemoryRegions | None = None,
+        mirrored: MirroredModels | None = None,
     ) -> None:
         self._options = options
         self._observer = observer
         self._routes = routes
         self._regions = regions
+        self._mirrored = mirrored
         self._region_table = SharedRegions()
         if regions is not None:
             regions.follow(self._region_table)
@@ -132,9 +136,12 @@ class WireFrontEnd:
         )
         if self._regions is not None:
             endpoint.share_regions(self._region_table, self._regions.allows)
+        if self._mirrored is not None:
+            mirror = self._mirrored.options
+            endpoint.mirror(mirror.ring, share=mirror.share, most_bytes=mirror.most_bytes)
         observe(endpoint, self._observer, "grpc")
         endpoint.start(asyncio.get_running_loop())
-        endpoint.set_routes(native_routes(self._routes))
+        self._set_routes(endpoint)
         self._routes.watch(self._replace_routes)
         return endpoint
 
@@ -145,7 +152,12 @@ class WireFrontEnd:
 
     def _replace_routes(self) -> None:
         if self._endpoint is not None:
-            self._endpoint.set_routes(native_routes(self._routes))
+            self._set_routes(self._endpoint)
+
+    def _set_routes(self, endpoint: Endpoint) -> None:
+        endpoint.set_routes(native_routes(self._routes))
+        if self._mirrored is not None:
+            endpoint.set_mirrored(self._mirrored.current())
 
 
 def _limits(limits: GrpcLimits) -> Limits:
