@@ -46,6 +46,19 @@ def test_a_service_that_answers_otherwise_fails_the_gate(tmp_path: Path) -> None
     assert result.advice
 
 
+def test_a_model_that_a_server_refuses_for_its_golden_answers_fails_the_gate_by_them(tmp_path: Path) -> None:
+    exported(tmp_path)
+    path = tmp_path / "S1_export" / "baseline_outputs.npz"
+    answers = dict(np.load(path))
+    np.savez(path, **{key: -array if key == "0/logits" else array for key, array in answers.items()})
+    folder = tmp_path / "S4_serve"
+    folder.mkdir()
+    result = ServeStage().run(workspace(tmp_path, "onnxruntime"), folder, lambda text: None)
+    assert list(map(str, result.checks)) == ["cosine of logits, golden sample 0 is -1, must be at least 0.999"]
+    assert set(result.artifacts) == {path.name for path in folder.iterdir()}
+    assert result.advice
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Workspace:
     """As the fourth stage leaves it, to be proved. Speed is chance on a machine that does other things."""

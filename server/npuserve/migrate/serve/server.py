@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from npuserve.migrate.errors import MigrationError
+from npuserve.migrate.serve.golden_failure import golden_failure
 
 _START_SECONDS = 300.0
 _STOP_SECONDS = 40.0
@@ -88,12 +89,15 @@ class Server:
                 self.metrics_url = f"http://127.0.0.1:{ports['Metrics Service']}/metrics"
                 return
             if code is not None:
-                raise MigrationError(
-                    f"the server does not start, it ended with code {code}:\n{self._tail()}", f"read {self._log.name}"
-                )
+                raise self._not_started(code)
             if time.monotonic() > until:
                 raise MigrationError(f"the server is not ready after {_START_SECONDS:.0f} s:\n{self._tail()}")
             time.sleep(_POLL_SECONDS)
+
+    def _not_started(self, code: int) -> MigrationError:
+        return golden_failure(self._log.read_text(errors="replace")) or MigrationError(
+            f"the server does not start, it ended with code {code}:\n{self._tail()}", f"read {self._log.name}"
+        )
 
     def _stop(self) -> None:
         """Ask the server to end and wait for it. Raises MigrationError unless it ends well."""

@@ -15,11 +15,18 @@ from npuserve.migrate.chain.tensors import Tensors, load_samples
 from npuserve.migrate.compare.limits import limits_of, served_mode
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.serve.client import Client, ServiceError, cast_to
+from npuserve.migrate.serve.golden_failure import GoldenError
 from npuserve.migrate.serve.model_folder import ModelParts, read_gears, write_model
 from npuserve.migrate.serve.server import Server, serve_command
 from npuserve.migrate.serve.smoke import SmokeReport, smoke_test
 
 REPOSITORY = "repository"
+SMOKE = "smoke.log"
+_ARTIFACTS = {
+    REPOSITORY: "the model repository",
+    SMOKE: "what was asked and how far the answers agree",
+    "server.log": "what the server said meanwhile",
+}
 _SAMPLES = 64
 _ADVICE = (
     "look at smoke.log for the case that differs",
@@ -86,16 +93,18 @@ class ServeStage:
         command = serve_command(workspace.work / self.folder / REPOSITORY)
         tell("starting the server")
         started = time.monotonic()
-        with Server(folder / REPOSITORY, folder / "server.log") as server:
-            ready = time.monotonic() - started
-            tell("asking the server")
-            try:
+        try:
+            with Server(folder / REPOSITORY, folder / "server.log") as server:
+                ready = time.monotonic() - started
+                tell("asking the server")
                 with Client(server.url) as client:
                     report = _asked(client, config, parts)
-            except ServiceError as error:
-                raise MigrationError(str(error), "read server.log, kept beside the stage's folder") from error
+        except GoldenError as refused:
+            return _refused(refused, command, time.monotonic() - started)
+        except ServiceError as error:
+            raise MigrationError(str(error), "read server.log, kept beside the stage's folder") from error
         seconds = Seconds(ready=ready, foreign=time.monotonic() - started)
-        (folder / "smoke.log").write_text(_log(command, report, seconds), encoding="utf-8")
+        (folder / SMOKE).write_text(_log(command, report, seconds), encoding="utf-8")
         limits = _Limits.of(settings, parts.answers)
         return _result(limits, command, config, report, seconds)
 
@@ -152,6 +161,17 @@ def _checks(limits: _Limits, report: SmokeReport) -> list[Check]:
     ]
 
 
+def _refused(refused: GoldenError, command: str, seconds: float) -> Result:
+    """Return the result of a server that did not take the model: its log says the same."""
+    return Result(
+        checks=[refused.check],
+        artifacts={name: text for name, text in _ARTIFACTS.items() if name != SMOKE},
+        commands=[command],
+        advice=refused.advice,
+        foreign_seconds=seconds,
+    )
+
+
 def _result(limits: _Limits, command: str, config: ModelConfig, report: SmokeReport, seconds: Seconds) -> Result:
     checks = _checks(limits, report)
     rows = report.table()
@@ -160,11 +180,7 @@ def _result(limits: _Limits, command: str, config: ModelConfig, report: SmokeRep
         row["status"] = "ok" if row["max_abs"] <= limit else "differs"
     return Result(
         checks=checks,
-        artifacts={
-            REPOSITORY: "the model repository",
-            "smoke.log": "what was asked and how far the answers agree",
-            "server.log": "what the server said meanwhile",
-        },
+        artifacts=_ARTIFACTS,
         commands=[command],
         advice=() if all(check.passed for check in checks) else _ADVICE,
         figures={
