@@ -10,6 +10,7 @@ from npuserve.migrate.compile.atc import COMMAND
 from npuserve.migrate.errors import MigrationError
 
 EXPORTED, COMPILED = "S1_export", "S2_compile"
+QUANTIZED = "quantized.onnx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ def given(workspace: Workspace) -> Given:
     """Return what there is to compare. Raises MigrationError for a file that is not there."""
     exported, compiled = workspace.work / EXPORTED, workspace.work / COMPILED
     found = Given(
-        model=_compiled_from(compiled / COMMAND) or exported / "model.onnx",
+        model=_model(exported, compiled),
         om=compiled / "model.om",
         samples=exported / "baseline.npz",
     )
@@ -33,6 +34,12 @@ def given(workspace: Workspace) -> Given:
         if not path.is_file():
             raise MigrationError(f"there is no {path}: run the stages before this one first")
     return found
+
+
+def _model(exported: Path, compiled: Path) -> Path:
+    """Return the graph to compare with: a quantized one as ONNX Runtime reads it, whatever the compiler was given."""
+    quantized = compiled / QUANTIZED
+    return quantized if quantized.is_file() else _compiled_from(compiled / COMMAND) or exported / "model.onnx"
 
 
 def _compiled_from(command: Path) -> Path | None:

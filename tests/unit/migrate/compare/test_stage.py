@@ -9,6 +9,7 @@ import pytest
 from npuserve.migrate.chain.settings import Settings, SourceSettings
 from npuserve.migrate.chain.stage import Workspace
 from npuserve.migrate.compare import CompareStage
+from npuserve.migrate.compare.given import given
 from npuserve.migrate.errors import MigrationError
 
 from .conftest import Compared
@@ -94,6 +95,18 @@ def test_a_comparison_before_its_time_says_what_is_missing(tmp_path: Path) -> No
     workspace = Workspace(settings=Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx"))), work=tmp_path)
     with pytest.raises(MigrationError, match=r"there is no .*model\.onnx: run the stages before"):
         CompareStage().run(workspace, tmp_path, lambda _: None)
+
+
+def test_a_quantized_model_is_compared_with_its_quantized_graph(tmp_path: Path) -> None:
+    workspace = Workspace(settings=Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx"))), work=tmp_path)
+    for name in ("S1_export/model.onnx", "S1_export/baseline.npz", "S2_compile/model.om", "S2_compile/deploy.onnx"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert given(workspace).model == tmp_path / "S1_export" / "model.onnx"
+    (tmp_path / "S2_compile" / "command.txt").write_text(f"atc --model={tmp_path}/S2_compile/deploy.onnx --output=m\n")
+    assert given(workspace).model == tmp_path / "S2_compile" / "deploy.onnx"
+    (tmp_path / "S2_compile" / "quantized.onnx").touch()
+    assert given(workspace).model == tmp_path / "S2_compile" / "quantized.onnx"
 
 
 def test_the_fingerprint_follows_the_limits_and_the_precision() -> None:
