@@ -67,17 +67,21 @@ void take(const InferParameter& parameter, InferPlan& plan) {
 
 bool check_request_parameters(const InferRequest& request, InferPlan& plan) {
   std::string found;
+  bool is_of_sequence = false;
   for (const InferParameter& parameter : request.parameters) {
     std::string text = mistake(parameter);
     // A map has no order: of several mistakes the handlers choose the one to name.
     if (!text.empty() && !found.empty()) return hand_on(plan);
+    // No model of a route has sequences: the handlers refuse what belongs to one.
+    is_of_sequence |= parameter.key == "sequence_id";
     if (text.empty()) {
       take(parameter, plan);
     } else {
       found = std::move(text);
     }
   }
-  return found.empty() || refuse(plan, std::move(found));
+  if (!found.empty()) return refuse(plan, std::move(found));
+  return !is_of_sequence || hand_on(plan);
 }
 
 }  // namespace npuserve::wire

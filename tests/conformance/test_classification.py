@@ -146,11 +146,7 @@ def test_token_ids_of_either_width(client: triton.InferenceServerClient, dtype: 
     np.testing.assert_array_equal(result.as_numpy("logits"), expected_tokens(ids, np.ones_like(ids)))
 
 
-def test_sequences_priorities_and_timeouts_are_nothing_to_a_model_without_them(
-    client: triton.InferenceServerClient,
-) -> None:
+def test_priorities_and_timeouts_are_nothing_to_a_model_without_them(client: triton.InferenceServerClient) -> None:
     ids = np.ones((1, 8), np.int64)
-    result = client.infer(
-        "tokens", tokens(np.int64, ids), sequence_id=7, sequence_start=True, priority=3, timeout=1_000_000
-    )
+    result = client.infer("tokens", tokens(np.int64, ids), priority=3, timeout=1_000_000)
     assert not result.get_response().parameters

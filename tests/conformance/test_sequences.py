@@ -43,6 +43,30 @@ STRATEGIES = {
     "oldest": "oldest { max_candidate_sequences: 4 max_queue_delay_microseconds: 2000 }",
 }
 HOUR_US = 3_600_000_000
+PLAIN = """
+backend: "BACKEND" max_batch_size: 4
+input { name: "X" data_type: TYPE_FP32 dims: [ 1 ] }
+output { name: "Y" data_type: TYPE_FP32 dims: [ 1 ] }
+"""
+ENSEMBLE = """
+platform: "ensemble" max_batch_size: 4
+input { name: "X" data_type: TYPE_FP32 dims: [ 1 ] }
+output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }
+ensemble_scheduling { step {
+  model_name: "STEP" model_version: -1
+  input_map { key: "X" value: "X" } output_map { key: "RESULT" value: "OUT" } } }
+"""
+SEES_SEQUENCE = """
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        zero = pb.get_input_tensor_by_name(request, "X").as_numpy() * 0
+        return pb.InferenceResponse([pb.Tensor("Y", zero + request.correlation_id())])
+"""
 
 
 def add_model(repository: Path, name: str, strategy: str, idle_us: int = HOUR_US) -> None:
@@ -52,12 +76,29 @@ def add_model(repository: Path, name: str, strategy: str, idle_us: int = HOUR_US
     (folder / "config.pbtxt").write_text(CONFIG.replace("STRATEGY", strategy).replace("IDLE", str(idle_us)))
 
 
+def add_plain_models(repository: Path) -> None:
+    """Models without `sequence_batching`: an ONNX one, a Python one, and ensembles of one of them and of `direct`."""
+    for backend in ("onnxruntime", "python"):
+        version = repository / backend / "1"
+        version.mkdir(parents=True)
+        (repository / backend / "config.pbtxt").write_text(PLAIN.replace("BACKEND", backend))
+    copy = helper.make_node("Identity", ["X"], ["Y"])
+    ends = [[graph_input(name, TensorProto.FLOAT, ["n", 1])] for name in ("X", "Y")]
+    onnx.save(onnx_model([copy], *ends), str(repository / "onnxruntime" / "1" / "model.onnx"))
+    (repository / "python" / "1" / "model.py").write_text(SEES_SEQUENCE)
+    for name, step, output in (("of_plain", "onnxruntime", "Y"), ("of_direct", "direct", "SUM")):
+        (repository / name / "1").mkdir(parents=True)
+        config = ENSEMBLE.replace("STEP", step).replace("RESULT", output)
+        (repository / name / "config.pbtxt").write_text(config)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository = tmp_path_factory.mktemp("sequences")
     for name, strategy in STRATEGIES.items():
         add_model(repository, name, strategy)
     add_model(repository, "brief", "direct { }", idle_us=1000)
+    add_plain_models(repository)
     flags = ("--model-control-mode=explicit", "--load-model=*", "--allow-metrics=false", "--allow-http=false")
     with serving(repository, *flags) as server:
         yield server
@@ -110,6 +151,38 @@ async def test_clients_that_leave_midway_take_no_slot_and_no_sequence_with_them(
 async def test_sequences_that_are_left_open_end_when_idle_and_make_room(client: Any) -> None:
     for sequence in range(1, 31):
         assert await step(client, "brief", sequence, 1) == (1.0, [0.0, 1.0])
+
+
+async def alone(client: Any, model: str, output: str, **ends: Any) -> float:
+    """Ask a model for one value, and return its answer."""
+    given = tritonclient.grpc.InferInput("X", [1, 1], "FP32")
+    given.set_data_from_numpy(np.array([[5]], np.float32))
+    answer = await client.infer(model, [given], **ends)
+    return float(answer.as_numpy(output)[0, 0])
+
+
+@pytest.mark.parametrize(("model", "output"), [("onnxruntime", "Y"), ("of_plain", "OUT")])
+@pytest.mark.parametrize("sequence", [7, "seven"])
+async def test_a_sequence_is_refused_where_nothing_would_be_kept_for_it(
+    client: Any, model: str, output: str, sequence: int | str
+) -> None:
+    with pytest.raises(InferenceServerException) as refused:
+        await alone(client, model, output, sequence_id=sequence, sequence_start=True)
+    assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert refused.value.message() == (
+        f"[request id: <id_unknown>] sequence_id {sequence!r} was given, but model '{model}' has no "
+        "sequence_batching; leave it out, or configure sequence_batching"
+    )
+    assert await alone(client, model, output, sequence_id=0) == 5
+
+
+async def test_a_python_model_may_read_the_sequence(client: Any) -> None:
+    assert await alone(client, "python", "Y", sequence_id=7, sequence_start=True) == 7
+
+
+async def test_an_ensemble_hands_the_sequence_to_its_step(client: Any) -> None:
+    assert await alone(client, "of_direct", "OUT", sequence_id=3000, sequence_start=True) == 5
+    assert await alone(client, "of_direct", "OUT", sequence_id=3000, sequence_end=True) == 10
 
 
 async def test_a_reload_does_not_wait_for_open_sequences_and_ends_them(server: Server, client: Any) -> None:

@@ -275,6 +275,19 @@ DIFFERENCES: tuple[Difference, ...] = (
         change=with_values([1, 0, 1, 1], [""]),
     ),
     Difference(
+        topic="`sequence_id` to a model without `sequence_batching`",
+        triton="ignored",
+        npuserve="INVALID_ARGUMENT, names the model; a Python model may read it, an ensemble hands it to its steps",
+        reason="a client that counts on state must not get answers without it",
+        answers={
+            "infer/a sequence on a model without": {
+                "code": "INVALID_ARGUMENT",
+                "details": "[request id: p] sequence_id 5 was given, but model 'copy_FP32' has no sequence_batching; "
+                "leave it out, or configure sequence_batching",
+            }
+        },
+    ),
+    Difference(
         topic="number for a text sequence id, where the model has a numeric CORRID",
         triton="a hash of the text by the C++ library",
         npuserve="another hash of it",

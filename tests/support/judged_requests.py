@@ -262,6 +262,11 @@ PARAMETERS = {
         parameter("timeout", "uint64_param", 1),
         "invalid value type for 'timeout' parameter, expected int64_param.",
     ),
+    "sequence id where nothing is kept": (
+        parameter("sequence_id", "string_param", "s"),
+        "[request id: <id_unknown>] sequence_id 's' was given, but model 'pair' has no sequence_batching; leave it "
+        "out, or configure sequence_batching",
+    ),
     "sequence_id of the wrong kind": (
         parameter("sequence_id", "bool_param", True),
         "invalid value type for 'sequence_id' parameter, expected int64_param or string_param.",
@@ -338,7 +343,6 @@ ACCEPTED = {
     "typed contents": typed_request(),
     "priority": parameter("priority", "uint64_param", 7),
     "timeout": parameter("timeout", "int64_param", -1),
-    "sequence id": parameter("sequence_id", "string_param", "s"),
     "custom double": parameter("u", "double_param", 1.5),
     "unknown tensor parameter": input_parameters(foo=1),
 }

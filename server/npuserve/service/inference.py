@@ -20,7 +20,7 @@ from npuserve.service.conversion import converted_input
 from npuserve.service.interface import ModelInterface, interface_of
 from npuserve.service.outputs import inference_response
 from npuserve.service.recording import Recording
-from npuserve.service.validate import check_requested_outputs, id_prefix, validated_inputs
+from npuserve.service.validate import check_requested_outputs, check_sequence, id_prefix, validated_inputs
 
 # The refusals of a model's queue that name the request, which the queue does not know. The model has not seen it then.
 _NAMES_REQUEST = ("Exceeds maximum queue size", "Server is stopping, scheduler for model has stopped accepting")
@@ -74,8 +74,17 @@ class InferenceService:
         key = (loaded.name, loaded.version)
         known = self._served.get(key)
         if known is None or known.loaded is not loaded:
-            known = self._served[key] = ServedModel(loaded, interface_of(loaded.config))
+            interface = interface_of(loaded.config, takes_sequences=self._has_sequence_step(loaded.config))
+            known = self._served[key] = ServedModel(loaded, interface)
         return known
+
+    def _has_sequence_step(self, config: ModelConfig) -> bool:
+        return any(
+            self.find(
+                step.model_name, "" if step.model_version < 0 else str(step.model_version)
+            ).interface.takes_sequences
+            for step in config.ensemble_scheduling.step
+        )
 
     def config(self, model: str, version: str = "") -> ModelConfig:
         """Return the effective config of a ready version. Raises ServeError."""
@@ -296,6 +305,9 @@ def _checked(model: ServedModel, request: InferenceRequest) -> ExecuteRequest:
     """Return the request as the executor takes it. Raises ServeError."""
     check_requested_outputs(request, model.interface)
     by_name, rows = validated_inputs(request, model.interface)
+    # The requests that other models make carry the sequence of the one that they answer.
+    if request.front_end:
+        check_sequence(request, model.interface)
     inputs = []
     for spec in model.loaded.signature.inputs:
         tensor = by_name.get(spec.name)

@@ -32,6 +32,7 @@ class ModelInterface:
 
     converts_integers: whether it takes INT64 for INT32 and the other way round.
     required_inputs: the inputs that are not optional.
+    takes_sequences: whether a `sequence_id` means something to it, to its Python code, or to a step of it.
     """
 
     name: str
@@ -40,14 +41,15 @@ class ModelInterface:
     outputs: dict[str, DeclaredTensor]
     converts_integers: bool
     required_inputs: tuple[str, ...]
+    takes_sequences: bool
 
     def full_dims(self, tensor: DeclaredTensor) -> tuple[int, ...]:
         """Return the dims that a request states, with the batch dimension as -1 if there is one."""
         return (-1, *tensor.dims) if self.max_batch_size > 0 else tensor.dims
 
 
-def interface_of(config: pb.ModelConfig) -> ModelInterface:
-    """Read the interface from a completed config."""
+def interface_of(config: pb.ModelConfig, *, takes_sequences: bool = False) -> ModelInterface:
+    """Read the interface from a completed config. takes_sequences: even if the config itself does not say so."""
     inputs = _by_name(config.input)
     return ModelInterface(
         name=config.name,
@@ -56,6 +58,7 @@ def interface_of(config: pb.ModelConfig) -> ModelInterface:
         outputs=_by_name(config.output),
         converts_integers=converts_integers(config),
         required_inputs=tuple(name for name, tensor in inputs.items() if not tensor.is_optional),
+        takes_sequences=takes_sequences or config.HasField("sequence_batching") or config.backend == "python",
     )
 
 

@@ -36,6 +36,17 @@ def check_requested_outputs(request: InferenceRequest, model: ModelInterface) ->
             raise invalid(f"unexpected inference output '{output.name}' for model '{model.name}'")
 
 
+def check_sequence(request: InferenceRequest, model: ModelInterface) -> None:
+    """Refuse a request of a sequence to a model that keeps none. Raises ServeError (INVALID_ARGUMENT)."""
+    sequence = request.parameters.get("sequence_id")
+    if sequence and not model.takes_sequences:
+        raise refuse(
+            request,
+            f"sequence_id {sequence!r} was given, but model '{model.name}' has no sequence_batching; leave it out, or "
+            "configure sequence_batching",
+        )
+
+
 def validated_inputs(request: InferenceRequest, model: ModelInterface) -> tuple[dict[str, Tensor], int]:
     """Return the inputs by name, in the shapes that the model sees, and the request's rows (1 if it does not batch).
 
