@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from npuserve._load import MirrorReader
 from npuserve._proto import inference_pb2 as pb
 from npuserve.core.status import StatusCode
 from npuserve.migrate.shadow.answers import classified, inflated, outputs_of
@@ -45,6 +44,15 @@ _CHANNEL = (
 Tell = Callable[[str, str], None]
 """Writes a line to the server's log: level and text."""
 
+
+class Queue(Protocol):
+    """Where mirrored requests wait: a MirrorReader."""
+
+    def take(self, most: int) -> "list[MirroredRequest]":
+        """Take up to so many, oldest first."""
+        ...
+
+
 _Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
 
@@ -58,11 +66,11 @@ class _Answer:
 
 
 class Replay:
-    """Takes requests from a ring until it is told to stop. Used on one event loop."""
+    """Takes requests from a queue until it is told to stop. Used on one event loop."""
 
-    def __init__(self, options: ShadowOptions, reader: MirrorReader, tally: Tally, cases: Cases, tell: Tell) -> None:
+    def __init__(self, options: ShadowOptions, queue: Queue, tally: Tally, cases: Cases, tell: Tell) -> None:
         self._options = options
-        self._reader = reader
+        self._queue = queue
         self._tally = tally
         self._cases = cases
         self._tell = tell
@@ -86,7 +94,7 @@ class Replay:
             for task in working:
                 task.cancel()
             ended = await asyncio.gather(*working, return_exceptions=True)
-        while given_up := self._reader.take(1000):
+        while given_up := self._queue.take(1000):
             self._tally.unread += len(given_up)
         for error in ended:
             if isinstance(error, Exception):
@@ -106,7 +114,7 @@ class Replay:
             if self._lost:
                 await self._reach(channel)
             room = self._options.max_in_flight - len(self._open)
-            taken = self._reader.take(room) if room else []
+            taken = self._queue.take(room) if room else []
             for request in taken:
                 task = asyncio.create_task(self._one(channel, call, request))
                 self._open.add(task)
@@ -135,9 +143,12 @@ class Replay:
                 self._tell("warning", f"the reference at {self._options.reference} cannot be reached; trying again")
                 told = True
             changing = asyncio.create_task(channel.wait_for_state_change(state))
-            await self._stopped_or(changing, _PATIENCE_SECONDS)
+            if told:
+                await self._stopped_or(changing, _PATIENCE_SECONDS)
+            else:
+                await asyncio.wait({changing}, timeout=_PATIENCE_SECONDS)
             changing.cancel()
-            if self._stopping.is_set():
+            if told and self._stopping.is_set():
                 raise asyncio.CancelledError
         after = f" after {time.monotonic() - began:.0f} s" if told else ""
         self._tell("info", f"the reference at {self._options.reference} is reached{after}")
