@@ -168,10 +168,14 @@ def test_status_tells_what_is_registered(client: triton.InferenceServerClient, m
     )
 
 
+# Stands for KEY where it would be in a test's name, which is the same in every process.
+OWN = "KEY"
+
+
 @pytest.mark.parametrize(
     ("name", "key", "size", "offset", "expected"),
     [
-        ("region", KEY, PAGE, 0, ("ALREADY_EXISTS", "shared memory region 'region' already in manager")),
+        ("region", OWN, PAGE, 0, ("ALREADY_EXISTS", "shared memory region 'region' already in manager")),
         ("r", "/not_there", 8, 0, ("INTERNAL", "Unable to open shared memory region: '/not_there'")),
         ("r", "/../etc/passwd", 8, 0, ("INTERNAL", "Unable to open shared memory region: '/../etc/passwd'")),
         ("r", "/..", 8, 0, ("INTERNAL", "Unable to open shared memory region: '/..'")),
@@ -188,12 +192,12 @@ def test_status_tells_what_is_registered(client: triton.InferenceServerClient, m
                 "contains the reserved prefix 'triton_python_backend_shm_region_'",
             ),
         ),
-        ("r", KEY, 2 * PAGE + 1, 0, ("INVALID_ARGUMENT", "failed to register shared memory region 'r': invalid args")),
-        ("r", KEY, PAGE + 1, PAGE, ("INVALID_ARGUMENT", "failed to register shared memory region 'r': invalid args")),
-        ("r", KEY, 1, 2**64 - 1, ("INVALID_ARGUMENT", "failed to register shared memory region 'r': invalid args")),
+        ("r", OWN, 2 * PAGE + 1, 0, ("INVALID_ARGUMENT", "failed to register shared memory region 'r': invalid args")),
+        ("r", OWN, PAGE + 1, PAGE, ("INVALID_ARGUMENT", "failed to register shared memory region 'r': invalid args")),
+        ("r", OWN, 1, 2**64 - 1, ("INVALID_ARGUMENT", "failed to register shared memory region 'r': invalid args")),
         (
             "r",
-            KEY,
+            OWN,
             0,
             0,
             (
@@ -203,7 +207,7 @@ def test_status_tells_what_is_registered(client: triton.InferenceServerClient, m
         ),
         (
             "r",
-            KEY,
+            OWN,
             8,
             8,
             (
@@ -222,6 +226,7 @@ def test_what_cannot_be_registered(
     offset: int,
     expected: tuple[str, str],
 ) -> None:
+    key = KEY if key == OWN else key
     assert refusal(client.register_system_shared_memory, name, key, size, offset) == expected
     assert list(client.get_system_shared_memory_status().regions) == ["region"]
 

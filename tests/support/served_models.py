@@ -1,5 +1,6 @@
 """A model repository of small real OMs for the conformance tests: compiled once, by the emulator's atc."""
 
+import tempfile
 from pathlib import Path
 
 import onnx
@@ -117,6 +118,8 @@ def _compiled(kind: str) -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     om = CACHE / f"{kind}.om"
     if not om.exists() or om.stat().st_mtime < max(ATC.stat().st_mtime, Path(__file__).stat().st_mtime):
-        om.unlink(missing_ok=True)
-        compile_model(build(), om.with_suffix(""), "--precision_mode=must_keep_origin_dtype", *flags)
+        # In one step: another process of the same tests may look.
+        with tempfile.TemporaryDirectory(dir=CACHE) as building:
+            prefix = Path(building) / kind
+            compile_model(build(), prefix, "--precision_mode=must_keep_origin_dtype", *flags).replace(om)
     return om

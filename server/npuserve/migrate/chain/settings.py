@@ -152,8 +152,8 @@ class ServeSettings:
 class ProveSettings:
     """S5. baseline: `HOST:PORT` of the old server; empty: ONNX Runtime served here. accuracy drop in points.
 
-    baseline_model: its name there; empty: the same. rounds: each server is measured so often, in turns. max_rows: of
-    the labelled set.
+    baseline_model: its name there; empty: the same. rounds: each server is measured so often, in turns, up to
+    four times that where a limit is missed. max_rows: of the labelled set.
     """
 
     baseline: str = ""

@@ -14,7 +14,7 @@ from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.export.dataset import spread
 from npuserve.migrate.prove.accuracy import score
 from npuserve.migrate.prove.contest import Contestant, contest
-from npuserve.migrate.prove.evidence import Evidence, advice
+from npuserve.migrate.prove.evidence import Evidence, advice, speed_checks
 from npuserve.migrate.prove.labelled import LabelledSet, read_labelled
 from npuserve.migrate.prove.services import NEW, OLD, Service, new_service, old_service
 from npuserve.migrate.serve.agreement import Agreement, agreement
@@ -79,6 +79,7 @@ class ProveStage:
                 seconds=settings.prove.seconds,
                 rounds=settings.prove.rounds,
                 tell=tell,
+                doubtful=lambda pair: bool(failed(speed_checks(pair[0], pair[1], settings.prove))),
             )
             evidence = Evidence(
                 agreement=sum(

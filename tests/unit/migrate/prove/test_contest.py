@@ -1,10 +1,11 @@
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from npuserve._load import BUCKETS, bucket_of
 from npuserve.migrate.load import Failure, Histogram, LoadOptions, LoadReport, Window
-from npuserve.migrate.prove.contest import Contestant, contest
+from npuserve.migrate.prove.contest import Contestant, Standing, contest
 
 SAMPLES = [{"x": np.ones((1, 4))}]
 BOTH = [Contestant(name=name, url=f"{name}:1", model="m", samples=SAMPLES) for name in ("new", "old")]
@@ -68,7 +69,19 @@ def test_both_are_loaded_alike_and_take_turns_in_going_first() -> None:
         ("new:1", 8), ("old:1", 8), ("old:1", 8), ("new:1", 8),
     ]  # fmt: skip
     assert {options.window_seconds for options in loads.asked} == {2.0}
-    assert told[2] == "load: old, 1 at once, round 2 of 2"
+    assert told[2] == "load: old, 1 at once, round 2"
+
+
+def test_what_is_in_doubt_is_measured_again_but_not_for_ever() -> None:
+    loads, seen = Loads(), []
+
+    def doubtful(standings: Sequence[Standing]) -> bool:
+        seen.append((standings[0].concurrency, len(standings[1].rounds)))
+        return standings[0].concurrency == 8
+
+    found = contest(BOTH, (1, 8), seconds=4.0, rounds=2, tell=lambda text: None, doubtful=doubtful, measure=loads)
+    assert [(each.concurrency, len(each.rounds)) for each in found] == [(1, 2), (1, 2), (8, 8), (8, 8)]
+    assert seen == [(1, 2), (8, 2), (8, 4), (8, 6)]
 
 
 def test_rounds_count_together() -> None:
@@ -77,7 +90,8 @@ def test_rounds_count_together() -> None:
     assert (first.server, first.qps) == ("new", 2 / 4.0)
     # The new one went first and last: 1 and 4 ms.
     assert first.percentile_ms(99) == pytest.approx(4, rel=0.01)
-    assert first.typical_p99_ms == pytest.approx((1 + 4) / 2, rel=0.01)
+    assert [each.p99_ms for each in first.rounds] == pytest.approx([1, 4], rel=0.01)
+    assert [each.qps for each in first.rounds] == [0.5, 0.5]
     assert second.percentile_ms(99) == pytest.approx(3, rel=0.01)
     assert first.row()["p50_ms"] == pytest.approx(1, rel=0.01)
     points = first.cdf()["points"]
@@ -89,7 +103,7 @@ def test_a_service_that_only_fails_has_no_latency_and_its_first_error() -> None:
     standing, *_ = contest(BOTH, (1,), seconds=1.0, rounds=1, tell=lambda text: None, measure=loads)
     assert (standing.qps, standing.errors, standing.first_error) == (0, 3, "UNAVAILABLE: queue full")
     assert math.isnan(standing.percentile_ms(99))
-    assert math.isnan(standing.typical_p99_ms)
+    assert math.isnan(standing.rounds[0].p99_ms)
     assert standing.cdf()["points"] == []
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,21 +9,21 @@ from npuserve.migrate.chain.gates import failed
 from npuserve.migrate.chain.settings import ProveSettings
 from npuserve.migrate.load import Histogram
 from npuserve.migrate.prove.accuracy import Score
-from npuserve.migrate.prove.contest import Standing
+from npuserve.migrate.prove.contest import Round, Standing
 from npuserve.migrate.prove.entities import EntityScore
-from npuserve.migrate.prove.evidence import Evidence, advice
+from npuserve.migrate.prove.evidence import Evidence, advice, speed_checks
 from npuserve.migrate.serve.agreement import Agreement
 
 LIMITS = ProveSettings()
 
 
-def standing(server: str, requests: int, milliseconds: int, errors: int = 0) -> Standing:
+def standing(server: str, requests: int, milliseconds: int, errors: int = 0, seconds: float = 1.0) -> Standing:
     counts = np.zeros(BUCKETS, np.uint64)
     value = milliseconds * 1_000_000
     counts[bucket_of(value)] = requests
-    p99 = float(milliseconds) if requests else math.nan
+    rounds = (Round(requests / seconds, float(milliseconds) if requests else math.nan),) * 3
     latency = Histogram(counts, value, value, value * requests)
-    return Standing(server=server, concurrency=8, latency=latency, seconds=1.0, p99s_ms=(p99,) * 3, errors=errors)
+    return Standing(server=server, concurrency=8, latency=latency, seconds=seconds, rounds=rounds, errors=errors)
 
 
 def evidence(**changes: Any) -> Evidence:
@@ -68,6 +69,16 @@ def test_each_limit_is_a_check_of_its_own(changes: dict[str, Any], name: str) ->
 def test_a_service_without_answers_passes_nothing_of_speed() -> None:
     dead = evidence(standings=[standing("npuserve", 0, 0, 5), standing("baseline", 100, 10)])
     assert len(names(dead)) == 3
+
+
+def test_a_round_in_which_one_had_bad_luck_decides_nothing() -> None:
+    rounds = [(Round(100, 10), Round(100, 10)), (Round(5, 900), Round(100, 10)), (Round(30, 40), Round(30, 40))]
+    new, old = (
+        replace(standing(name, 100, 10), rounds=tuple(pair[place] for pair in rounds))
+        for place, name in enumerate(("npuserve", "baseline"))
+    )
+    assert [check.value for check in speed_checks(new, old, LIMITS)] == [100, 100]
+    assert names(evidence(standings=[new, old])) == []
 
 
 def test_better_than_the_baseline_is_no_drop() -> None:
