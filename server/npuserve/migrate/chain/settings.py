@@ -108,12 +108,16 @@ class CompileSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareSettings:
-    """S3. The limits are of the logits, OM against ONNX Runtime; None: what the precision can give."""
+    """S3. The limits are of the logits, OM against ONNX Runtime; None: what the precision can give.
+
+    dump: a folder of AscendCL's dump files, of the OM run on `layer_inputs.npz`; None: layers become outputs.
+    """
 
     min_cosine: float | None = None
     max_abs_error: float | None = None
     mean_abs_error: float | None = None
     worst_layers: int = 10
+    dump: Path | None = None
 
     def __post_init__(self) -> None:
         if self.min_cosine is not None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.compare.difference import BROKEN, Difference, difference
+from npuserve.migrate.compare.dump import dumped_tensors
 from npuserve.migrate.compare.graph import Layer, LayerGraph, save
 from npuserve.migrate.compare.precision import Target
 from npuserve.migrate.compare.programs import Programs
@@ -60,10 +61,14 @@ class LayerError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
-    """The layers in the order of execution, and the reference's values of all tensors that were kept."""
+    """The layers in the order of execution, and the reference's values of all tensors that were kept.
+
+    left_out: tensors of a dump that could not be compared, and why.
+    """
 
     errors: tuple[LayerError, ...]
     values: Mapping[str, Array]
+    left_out: Sequence[str] = ()
 
     def worst(self, count: int) -> tuple[LayerError, ...]:
         """Return those with the largest relative error."""
@@ -84,6 +89,26 @@ def compare_layers(graph: LayerGraph, batch: Tensors, target: Target, programs: 
     save(graph.with_outputs(tensors, kinds), source)
     outputs = programs.run(programs.compile(source, batch), [batch]).outputs[0]
     return Layers(errors=layer_errors(graph, values, _aligned(tensors, outputs), target), values=values)
+
+
+def compare_dump(graph: LayerGraph, batch: Tensors, target: Target, dump: Path, foreign: Stopwatch) -> Layers:
+    """Compare what an NPU dumped of the same batch. Raises MigrationError."""
+    values, kinds = _reference_values(graph, batch, foreign)
+    dumped, left_out = dumped_tensors(graph, dump)
+    actual = {}
+    for tensor, value in dumped.items():
+        if tensor not in kinds:
+            continue
+        if value.shape == values[tensor].shape:
+            actual[tensor] = value
+        else:
+            left_out.append(f"{tensor} is {list(value.shape)}, for these inputs {list(values[tensor].shape)}")
+    if not actual:
+        raise MigrationError(
+            f"no tensor of the dump {dump} can be compared: {left_out[0] if left_out else 'it has none of the graph'}",
+            "run the OM on layer_inputs.npz with dump_mode output, and name the folder that has its files",
+        )
+    return Layers(errors=layer_errors(graph, values, actual, target), values=values, left_out=left_out)
 
 
 def layer_errors(

@@ -10,14 +10,14 @@ from typing import Any
 
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.stage import Result, Tell, Workspace
-from npuserve.migrate.chain.tensors import load_samples
+from npuserve.migrate.chain.tensors import load_samples, save_samples
 from npuserve.migrate.compare.advice import advice, limit_notes, notes
 from npuserve.migrate.compare.batches import joined
 from npuserve.migrate.compare.candidates import Candidate, CandidateSearch
 from npuserve.migrate.compare.given import Given, given, precision_mode
 from npuserve.migrate.compare.graph import LayerGraph
 from npuserve.migrate.compare.latency import gear_latencies
-from npuserve.migrate.compare.layerwise import LayerError, Layers, compare_layers
+from npuserve.migrate.compare.layerwise import LayerError, Layers, compare_dump, compare_layers
 from npuserve.migrate.compare.limits import Limits, limits_of
 from npuserve.migrate.compare.plot import errors_svg
 from npuserve.migrate.compare.precision import Target, target_of
@@ -28,6 +28,7 @@ from npuserve.migrate.compare.stopwatch import Stopwatch
 from npuserve.migrate.compare.whole import agreements
 from npuserve.migrate.errors import MigrationError, SetupError
 
+LAYER_INPUTS = "layer_inputs.npz"
 # Of the batch that layers are compared on: rows, and elements of its largest input, as all tensors are held at once.
 _ROWS, _ELEMENTS = 8, 256
 # Jumps that are looked into one by one.
@@ -41,8 +42,12 @@ class CompareStage:
     title = "Compare with ONNX Runtime"
 
     def fingerprint(self, workspace: Workspace) -> str:
-        """Return the settings; the rest comes from the stages before."""
-        return repr((workspace.settings.compare, workspace.settings.compile))
+        """Return the settings, and which files a dump has; the rest comes from the stages before."""
+        settings = workspace.settings
+        dump = settings.compare.dump
+        files = () if dump is None else sorted(path for path in dump.rglob("*") if path.is_file())
+        stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        return repr((settings.compare, settings.compile, stamps))
 
     def run(self, workspace: Workspace, folder: Path, tell: Tell) -> Result:
         """Compare; raises MigrationError if a side cannot be run at all."""
@@ -125,8 +130,14 @@ class _Comparison:
         batch = joined(self._samples, _ROWS, _ELEMENTS)
         target = self._target
         self._tell(f"{len(graph.layers)} layers")
-        layers = compare_layers(graph, batch, target, self._programs, self._scratch)
+        save_samples(self._folder / LAYER_INPUTS, [batch])
+        if (dump := self._settings.compare.dump) is not None:
+            layers = compare_dump(graph, batch, target, dump, self._foreign)
+        else:
+            layers = compare_layers(graph, batch, target, self._programs, self._scratch)
         findings.layers = layers
+        if layers.left_out:
+            findings.failures.append(f"{len(layers.left_out)} tensors of the dump are left out: {layers.left_out[0]}")
         findings.jumps = [each for each in layers.errors if each.jumps(target)]
         self._write("layers.json", [each.as_json(target) for each in layers.worst(len(layers.errors))])
         operators = SingleOperators(
@@ -179,6 +190,7 @@ class _Comparison:
 
     def _artifacts(self) -> dict[str, str]:
         known = {
+            LAYER_INPUTS: "the batch that layers are compared on",
             "layers.json": "errors of every layer, the worst first",
             "single_operators.json": "operators run alone with right inputs",
             "errors.svg": "error by depth",

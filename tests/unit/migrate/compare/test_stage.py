@@ -5,14 +5,20 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from npuserve.migrate.chain.settings import Settings, SourceSettings
+from npuserve.migrate.chain.settings import CompareSettings, Settings, SourceSettings
 from npuserve.migrate.chain.stage import Workspace
+from npuserve.migrate.chain.tensors import load_samples
 from npuserve.migrate.compare import CompareStage
 from npuserve.migrate.compare.given import given
+from npuserve.migrate.compare.graph import LayerGraph
+from npuserve.migrate.compare.reference import Reference
+from npuserve.migrate.compare.stopwatch import Stopwatch
 from npuserve.migrate.errors import MigrationError
 
 from .conftest import Compared
+from .test_dump import write_dump
 
 FAULTS = "NPUSERVE_EMULATOR_PRECISION_FAULTS"
 
@@ -89,6 +95,46 @@ def test_the_layer_that_half_precision_spoils_is_kept_in_float32(
     assert candidates["float32"]["holds"]
     assert all(each["p50_ms"] > 0 for each in candidates.values())
     assert f"--keep_dtype={folder / 'keep_dtype.txt'}" in result.advice[0]
+
+
+def test_layers_are_read_from_a_dump_where_there_is_one(compared: Compared, tmp_path: Path) -> None:
+    _, folder = compared("must_keep_origin_dtype")
+    (batch,) = load_samples(folder / "layer_inputs.npz")
+    graph = LayerGraph.load(tmp_path / "S1_export" / "model.onnx")
+    tensors = [tensor for layer in graph.layers for tensor in layer.outputs]
+    values = Reference(graph.with_outputs(tensors), Stopwatch(), exact=True).run(batch)
+    dump = tmp_path / "dump"
+    for layer, value in zip(graph.layers, values.values(), strict=True):
+        if value.dtype == np.float32:
+            wrong = np.float32(1.0 + 0.05 * (layer.name == "block_1/shares"))
+            write_dump(dump, f"fused_{layer.depth}", [(value * wrong, layer.name, 0)])
+    write_dump(dump, "other", [(np.zeros((2, 2), np.float32), "nobody", 0)])
+    compare = CompareSettings(dump=dump)
+    settings = Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx")), compare=compare)
+    workspace = Workspace(settings=settings, work=tmp_path)
+    before = CompareStage().fingerprint(workspace)
+    again = tmp_path / "again"
+    again.mkdir()
+    found = CompareStage().run(workspace, again, lambda _: None)
+    errors = {each["name"]: each["relative"] for each in found.figures["error_by_depth"]}
+    assert len(errors) > 20
+    assert errors["block_1/shares"] == pytest.approx(0.05, rel=1e-3)
+    assert max(relative for name, relative in errors.items() if name != "block_1/shares") == 0
+    assert "1 tensors of the dump are left out: nobody:0 is no output of the ONNX graph" in found.notes
+    write_dump(dump, "late", [(np.zeros(1, np.float32), "logits", 0)])
+    assert CompareStage().fingerprint(workspace) != before
+
+
+def test_a_dump_of_another_batch_is_refused_in_words(compared: Compared, tmp_path: Path) -> None:
+    compared("must_keep_origin_dtype")
+    dump = tmp_path / "dump"
+    write_dump(dump, "head", [(np.zeros((1, 3), np.float32), "logits", 0)])
+    settings = Settings(source=SourceSettings(name="tiny", onnx=Path("m.onnx")), compare=CompareSettings(dump=dump))
+    again = tmp_path / "again"
+    again.mkdir()
+    found = CompareStage().run(Workspace(settings=settings, work=tmp_path), again, lambda _: None)
+    assert found.passed
+    assert found.notes[-1].startswith(f"the comparison of layers ended early: no tensor of the dump {dump} can be")
 
 
 def test_a_comparison_before_its_time_says_what_is_missing(tmp_path: Path) -> None:
