@@ -24,6 +24,11 @@ from npuserve.migrate.serve.server import serve_command
 from npuserve.migrate.serve.stage import REPOSITORY, model_parts
 
 BASELINE = "baseline_repository"
+EXPORTED, DATASET = "S1_export", "dataset.jsonl"
+UNLABELLED = (
+    "the texts have no labels, so that no accuracy can be told: classes were compared with the baseline's instead"
+)
+UNKNOWN = "there is no labelled set with a tokenizer: classes were compared with the baseline's instead"
 _AT_ONCE = 32
 _LOAD_SAMPLES = 512
 _FOR_P99 = 100
@@ -96,8 +101,8 @@ class ProveStage:
 
 def _questions(settings: Settings, work: Path, parts: ModelParts) -> LabelledSet:
     """Return the labelled set, or the samples of the export where there is none."""
-    exported = work / "S1_export"
-    dataset, tokenizer = exported / "dataset.jsonl", exported / "tokenizer.json"
+    exported = work / EXPORTED
+    dataset, tokenizer = exported / DATASET, exported / "tokenizer.json"
     if not (dataset.exists() and tokenizer.exists()):
         return LabelledSet(samples=parts.samples, targets=[()] * len(parts.samples))
     longest = longest_gear(parts.gears, settings.export.max_length)
@@ -133,7 +138,7 @@ def _result(
     if services[0].what == services[1].what:
         notes.append("both services are the same, so the gate of speed says what chance does")
     if not evidence.scores:
-        notes.append("there is no labelled set with a tokenizer: classes were compared with the baseline's instead")
+        notes.append(UNLABELLED if (workspace.work / EXPORTED / DATASET).exists() else UNKNOWN)
     if evidence.fewest_requests < _FOR_P99:
         notes.append(
             f"a round had {evidence.fewest_requests:.0f} requests at least: of fewer than {_FOR_P99} the P99 is the "
@@ -163,6 +168,6 @@ def _commands(workspace: Workspace, services: Sequence[Service]) -> list[str]:
             lines.append(serve_command(repositories[each.name]))
         load = ["npuserve", "bench", "--model", each.model, "--concurrency", levels]
         load += [] if is_ours else ["--url", each.url]
-        lengths = work / "S1_export" / "lengths.txt"
+        lengths = work / EXPORTED / "lengths.txt"
         lines.append(shlex.join([*load, *(["--lengths", f"@{lengths}"] if lengths.exists() else [])]))
     return lines

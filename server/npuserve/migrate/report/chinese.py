@@ -83,6 +83,13 @@ CHINESE: Mapping[str, str] = {
     "correct": "正确数",
     "total": "总数",
     "f1": "F1",
+    "entity F1": "实体 F1",
+    "entity precision": "实体精确率",
+    "entity recall": "实体召回率",
+    "entities": "实体数",
+    "Limits of the precision": "按精度的误差限",
+    "min cosine": "最小余弦相似度",
+    "why": "依据",
     "precision": "精度模式",
     "recall": "召回率",
     "same answer": "结果一致率",
@@ -180,31 +187,4 @@ CHINESE: Mapping[str, str] = {
     "setting": "配置项",
     "file of settings": "配置文件",
     "The whole migration, again": "重新执行整个迁移",
-}
-
-# Gates whose names have parts.
-CHECKS: Mapping[str, str] = {
-    r"cosine of the answers, ONNX Runtime against (.+), worst of (\d+) samples": (
-        "ONNX Runtime 与 {0} 输出余弦相似度（{1} 个样本中最差）"
-    ),
-    r"cosine of a padded batch of (\d+) against (.+)'s single answers": "{0} 行填充批与 {1} 单条输出的余弦相似度",
-    r"unsupported operators": "不支持的算子数",
-    r"operators unknown to the emulator": "仿真器未知的算子数",
-    r"exit code of atc": "atc 退出码",
-    r"OM files that atc wrote": "atc 生成的 OM 文件数",
-    r"OMs that load": "可加载的 OM 数",
-    r"inputs and outputs unlike the ONNX": "与 ONNX 不一致的输入输出数",
-    r"gears unlike the plan": "与规划不一致的档位数",
-    r"cosine of one answer": "单条应答的余弦相似度",
-    r"max abs error of one answer": "单条应答的最大绝对误差",
-    r"largest difference of batched answers from single ones": "组批与单条应答的最大差异",
-    r"cosine of (.+)": "{0} 的余弦相似度",
-    r"max abs error of (.+)": "{0} 的最大绝对误差",
-    r"mean abs error of (.+)": "{0} 的平均绝对误差",
-    r"accuracy drop": "准确率下降",
-    r"answers with the same class as the baseline's": "与基线类别一致的应答",
-    r"requests that failed under load": "压测中失败的请求数",
-    r"QPS at (\d+) at once, of the baseline's": "并发 {0} 的 QPS，相对基线",
-    r"P99 at (\d+) at once, median of (\d+) rounds, of the baseline's": "并发 {0} 的 P99（{1} 轮中位数），相对基线",
-    r"P99 at (\d+) at once, of the baseline's": "并发 {0} 的 P99，相对基线",
 }

@@ -90,7 +90,7 @@ def _gate_rows(outcome: Outcome, words: Words) -> Iterator[list[Cell]]:
             verdict = Cell(words("passed"), "good")
         yield [
             Cell(stage),
-            Cell(words.check(check.name)),
+            Cell(words.sentence(check.name)),
             Cell(f"{shown(check.value)}{unit}"),
             Cell(f"{words(check.sense)} {shown(check.limit)}{unit}"),
             verdict,
@@ -102,7 +102,7 @@ def _what_to_do(run: Run, words: Words) -> Iterator[Section]:
     for outcome in run.outcomes:
         advice: Sequence[str] = ()
         if outcome.fault is not None:
-            reason, advice = outcome.fault.message, outcome.fault.advice
+            reason, advice = words.sentence(outcome.fault.message), outcome.fault.advice
         elif outcome.status == "failed" and outcome.record is not None:
             result = outcome.record.result
             reason, advice = "; ".join(_missed(check, words) for check in failed(result.checks)), result.advice
@@ -110,7 +110,7 @@ def _what_to_do(run: Run, words: Words) -> Iterator[Section]:
             continue
         blocks: list[Block] = [Paragraph(f"{_title(outcome, words)}: {reason}", "bad")]
         if advice:
-            blocks.append(Items(advice, words("what to try, the best first")))
+            blocks.append(Items([*map(words.sentence, advice)], words("what to try, the best first")))
         yield Section(words("What to do"), blocks)
 
 
@@ -118,7 +118,7 @@ def _missed(check: Check, words: Words) -> str:
     unit = f" {words(check.unit)}" if check.unit else ""
     return words(
         "{name} is {value}, must be {sense} {limit}",
-        name=words.check(check.name),
+        name=words.sentence(check.name),
         value=f"{shown(check.value)}{unit}",
         sense=words(check.sense),
         limit=f"{shown(check.limit)}{unit}",
@@ -170,12 +170,13 @@ def _left(outcome: Outcome, words: Words) -> Iterator[Block]:
     assert outcome.record is not None
     result = outcome.record.result
     if result.notes:
-        yield Items(result.notes, words("Notes"))
+        yield Items([*map(words.sentence, result.notes)], words("Notes"))
     if result.artifacts:
         yield Table(
             head=(words("file"), words("what it is")),
             rows=[
-                (Cell(f"{outcome.place.folder}/{name}"), Cell(words(text))) for name, text in result.artifacts.items()
+                (Cell(f"{outcome.place.folder}/{name}"), Cell(words.sentence(text)))
+                for name, text in result.artifacts.items()
             ],
             caption=words("Artifacts"),
         )

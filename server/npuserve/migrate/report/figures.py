@@ -17,6 +17,7 @@ _TITLES: Mapping[str, str] = {
     "memory": "Memory",
     "consistency": "Consistency",
     "outputs": "Outputs",
+    "limits": "Limits of the precision",
     "first_bad_layer": "First layer whose error jumps",
     "worst_layers": "Layers, the worst first",
     "single_operators": "Operators run alone, with right inputs",
@@ -154,7 +155,7 @@ def _cell(value: Any, name: str, words: Words) -> Cell:
         share = name == "waste" or name.endswith("_share")
         return Cell(f"{value * 100:.1f} %" if share else measured(value), number=True)
     if isinstance(value, str):
-        return Cell(words(value), mark=_mark(value) if name in ("status", "support") else "")
+        return Cell(words.sentence(value), mark=_mark(value) if name in ("status", "support") else "")
     if isinstance(value, Mapping):
         return Cell(", ".join(f"{key}: {_cell(each, '', words).text}" for key, each in value.items()))
     return Cell(", ".join(_cell(each, "", words).text for each in value))

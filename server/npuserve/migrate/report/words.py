@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from npuserve.migrate.report.chinese import CHECKS, CHINESE
+from npuserve.migrate.report.chinese import CHINESE
+from npuserve.migrate.report.chinese_sentences import SENTENCES
 from npuserve.migrate.report.numbers import unit_of
 
 _COLUMNS: Mapping[str, str] = {
@@ -24,6 +25,7 @@ _COLUMNS: Mapping[str, str] = {
     "host": "host memory",
     "device": "device memory",
     "argmax agreement": "same answer",
+    "entity f1": "entity F1",
 }
 
 
@@ -33,21 +35,22 @@ class Words:
     def __init__(self, language: str) -> None:
         self.language = language
         self._texts = CHINESE if language == "zh" else {}
-        self._checks = CHECKS if language == "zh" else {}
+        patterns = SENTENCES if language == "zh" else {}
+        self._sentences = [(re.compile(pattern, re.DOTALL), text) for pattern, text in patterns.items()]
 
     def __call__(self, text: str, **values: object) -> str:
         """Return a text in the language, or as it is if there is none; values go where their names stand."""
         found = self._texts.get(text, text)
         return found.format(**values) if values else found
 
-    def check(self, name: str) -> str:
-        """Return a gate's name, whose parts may be names of outputs, numbers and the like."""
-        if name in self._texts:
-            return self._texts[name]
-        for pattern, text in self._checks.items():
-            if match := re.fullmatch(pattern, name):
+    def sentence(self, said: str) -> str:
+        """Return what a stage says, as a gate's name or a note, with the names and numbers that are in it."""
+        if said in self._texts:
+            return self._texts[said]
+        for pattern, text in self._sentences:
+            if match := pattern.fullmatch(said):
                 return text.format(*match.groups())
-        return name
+        return said
 
     def column(self, name: str) -> str:
         """Return the heading of a figure, with its unit."""
