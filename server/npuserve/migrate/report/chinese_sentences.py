@@ -123,6 +123,11 @@ _CELLS: Mapping[str, str] = {
     r"(\d+) requests at once": "{0} 个请求并发",
     r"(.+) and (\d+) more": "{0} 等（另有 {1} 处）",
     r"the emulator's, (.+)": "仿真器的编译器，{0}",
+    r"CANN (\S+), the table that npuserve ships: the list of supported ONNX operators in the operator reference of "
+    r"CANN (\S+) \(commercial edition\), (\S+), (\S+); the opsets are those of the guide to ATC of CANN (\S+)": (
+        "CANN {0}，npuserve 自带的表：CANN {1}（商用版）算子参考中的 ONNX 算子支持列表，{2}，{3}；"
+        "算子集版本取自 CANN {4} 的 ATC 指南"
+    ),
     r"CANN (\S+), the table that npuserve ships: (.+)": "CANN {0}，npuserve 自带的表：{1}",
     r"CANN (\S+), (.+)": "CANN {0}，{1}",
     r"(float16|bfloat16|int8): (\S+) of the largest value \((\S+)\), (\S+) of their root mean square \((\S+)\)": (

@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from npuserve.migrate.chain.gates import Check, failed
@@ -216,7 +217,9 @@ def _flat(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _commands(run: Run, command: Sequence[str], words: Words) -> Section:
-    blocks: list[Block] = [Commands([shlex.join(command)], words("The whole migration, again"))]
+    # Flags may name files by paths relative to where it ran.
+    lines = [shlex.join(["cd", str(Path.cwd())]), shlex.join(command)]
+    blocks: list[Block] = [Commands(lines, words("The whole migration, again"))]
     blocks += [
         Commands(outcome.record.result.commands, _title(outcome, words))
         for outcome in run.outcomes

@@ -88,7 +88,8 @@ def blocks_of(figures: Mapping[str, Any], words: Words, *, where: str) -> list[B
 
 def _table(caption: str, rows: Sequence[Row], words: Words, where: str) -> list[Block]:
     """Return a table of the rows, and a line about those that are left out."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    named = dict.fromkeys(name for row in rows for name in row)
+    columns = [name for name in named if any(row.get(name) not in (None, "") for row in rows)]
     cells = [[_cell(row.get(name), name, words) for name in columns] for row in rows[:MOST_ROWS]]
     blocks: list[Block] = [Table(head=[words.column(name) for name in columns], rows=cells, caption=caption)]
     if left := len(rows) - len(cells):
@@ -152,7 +153,7 @@ def _cell(value: Any, name: str, words: Words) -> Cell:
     if isinstance(value, bool):
         return Cell(words("yes" if value else "no"))
     if isinstance(value, (int, float)):
-        share = name == "waste" or name.endswith("_share")
+        share = name in ("waste", "argmax_agreement", "argmax agreement") or name.endswith("_share")
         return Cell(f"{value * 100:.1f} %" if share else measured(value), number=True)
     if isinstance(value, str):
         return Cell(words.sentence(value), mark=_mark(value) if name in ("status", "support") else "")

@@ -5,7 +5,7 @@ from html import escape
 from npuserve.migrate.report.document import Block, Cell, Commands, Document, Items, Paragraph, Plot, Section, Table
 from npuserve.migrate.report.style import PAGE_STYLE
 
-_LONG_WORD = 20
+_LONG_WORD = 28
 _SHORT = 18
 
 

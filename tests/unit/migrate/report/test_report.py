@@ -74,7 +74,7 @@ def test_it_tells_the_gates_the_tables_and_how_to_do_it_again(report: Report) ->
         assert text in markdown
     # The stage's word on a version goes before what is installed here.
     assert "2.13.0" in texts
-    assert "npuserve migrate --name 'it'\"'\"'s'" in texts
+    assert f"cd {Path.cwd()}\nnpuserve migrate --name 'it'\"'\"'s'" in texts
     assert "| server | concurrency | QPS | P50 (ms) |" in markdown
     assert "207.5 s, 12.5 s of them in npuserve itself" in texts
 
