@@ -1,7 +1,7 @@
 """Inputs that do not come from text: an npz of examples, or random tokens where there is nothing better."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,16 @@ def random_texts(names: tuple[str, ...], vocabulary: int, count: int, max_length
     return samples
 
 
-def length_of(sample: Tensors) -> int | None:
-    """Return the tokens of a sample: those its mask counts, or else its first input's second axis."""
+def lengths_of(samples: Sequence[Tensors]) -> list[int]:
+    """Return the tokens of each sample: those its mask counts, or else the second axis of its first input.
+
+    Of numbers that are no tokens the axis is a length only if it varies: a picture has its channels there.
+    """
     for name in ("attention_mask", "input_mask"):
-        if name in sample:
-            return max(int(sample[name].sum(axis=-1).max()), 1)
-    first = next(iter(sample.values()))
-    return int(first.shape[1]) if first.ndim > 1 and first.dtype.kind in "iu" else None
+        if samples and name in samples[0]:
+            return [max(int(sample[name].sum(axis=-1).max()), 1) for sample in samples]
+    first = [next(iter(sample.values())) for sample in samples]
+    if not first or any(array.ndim < 2 for array in first):
+        return []
+    lengths = [int(array.shape[1]) for array in first]
+    return lengths if first[0].dtype.kind in "iu" or len(set(lengths)) > 1 else []

@@ -13,7 +13,7 @@ from npuserve.migrate.chain.settings import ExportSettings, SourceSettings
 from npuserve.migrate.chain.tensors import Tensors
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.export.dataset import read_rows, spread
-from npuserve.migrate.export.example_inputs import length_of, random_texts, read_inputs
+from npuserve.migrate.export.example_inputs import lengths_of, random_texts, read_inputs
 from npuserve.migrate.export.onnx_file import fixed_axis, input_names
 from npuserve.migrate.export.tokenizing import encode, load_tokenizer, make_tokenizer_json, samples_of
 
@@ -124,5 +124,4 @@ def _copy_tokenizer(source: SourceSettings, folder: Path) -> Path | None:
 def _of_rows(rows: Sequence[Any], options: ExportSettings, convert: Any = list) -> Inputs:
     samples = convert(spread(rows, options.samples))
     calibration = convert(spread(rows, options.samples, 0.5))
-    lengths = [length for sample in samples if (length := length_of(sample)) is not None]
-    return Inputs(samples=samples, calibration=calibration, lengths=lengths)
+    return Inputs(samples=samples, calibration=calibration, lengths=lengths_of(samples))

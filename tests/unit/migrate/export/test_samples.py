@@ -11,7 +11,7 @@ from npuserve.migrate.chain.tensors import save_samples
 from npuserve.migrate.export.checkpoint import read_config
 from npuserve.migrate.export.comparison import compare
 from npuserve.migrate.export.dataset import spread
-from npuserve.migrate.export.example_inputs import length_of, random_texts, read_inputs
+from npuserve.migrate.export.example_inputs import lengths_of, random_texts, read_inputs
 from npuserve.migrate.export.inputs import Inputs, TextModel, fit_to_graph, gather
 from npuserve.migrate.export.running import cosine, cut_rows, padded_rows
 from npuserve.migrate.export.tokenizing import make_tokenizer_json
@@ -74,9 +74,15 @@ def test_random_texts_are_the_same_each_time() -> None:
 
 
 def test_the_length_of_a_sample_is_what_its_mask_counts() -> None:
-    assert length_of({"input_ids": np.ones((1, 9)), "attention_mask": np.array([[1, 1, 1, 0]])}) == 3
-    assert length_of({"ids": np.ones((1, 9), np.int64)}) == 9
-    assert length_of({"image": np.ones((1, 9), np.float32)}) is None
+    assert lengths_of([{"input_ids": np.ones((1, 9)), "attention_mask": np.array([[1, 1, 1, 0]])}]) == [3]
+    assert lengths_of([{"ids": np.ones((1, 9), np.int64)}]) == [9]
+
+
+def test_an_axis_of_other_numbers_is_a_length_if_it_varies() -> None:
+    assert lengths_of([{"frames": np.ones((1, length, 8), np.float32)} for length in (9, 4)]) == [9, 4]
+    assert lengths_of([{"image": np.ones((1, 3, 8, 8), np.float32)}] * 2) == []
+    assert lengths_of([{"scale": np.ones(1, np.float32)}]) == []
+    assert lengths_of([]) == []
 
 
 def test_samples_are_given_as_the_graph_takes_them() -> None:
