@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +58,12 @@ class ServerProcess:
 
 
 @contextmanager
-def serving(repository: Path, log: Path, *flags: str) -> Iterator[ServerProcess]:
-    """Serve a repository on a free port of 127.0.0.1. At the end the server is killed if it still runs."""
-    command = [str(NPUSERVE), "serve", f"--model-repository={repository}", "--grpc-address=127.0.0.1", "--grpc-port=0"]
+def serving(repository: Path, log: Path, *flags: str, verb: Sequence[str] = ("serve",)) -> Iterator[ServerProcess]:
+    """Serve a repository on a free port of 127.0.0.1. At the end the server is killed if it still runs.
+
+    verb: the command, with the flags that are its alone.
+    """
+    command = [str(NPUSERVE), *verb, f"--model-repository={repository}", "--grpc-address=127.0.0.1", "--grpc-port=0"]
     command += ["--allow-http=false", "--allow-metrics=false"]
     with log.open("w") as output:
         process = subprocess.Popen([*command, *flags], stdout=output, stderr=subprocess.STDOUT)
