@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from npuserve.migrate.chain.quantize_settings import QuantizeSettings
 from npuserve.migrate.chain.ranges import check_one_of, check_range
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.options import MAX_BATCH, MAX_GEARS
@@ -190,6 +191,7 @@ class Settings:
     source: SourceSettings
     export: ExportSettings = field(default_factory=ExportSettings)
     compile: CompileSettings = field(default_factory=CompileSettings)
+    quantize: QuantizeSettings = field(default_factory=QuantizeSettings)
     compare: CompareSettings = field(default_factory=CompareSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     prove: ProveSettings = field(default_factory=ProveSettings)

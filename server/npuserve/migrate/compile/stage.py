@@ -12,6 +12,7 @@ from typing import Any
 
 import npuserve
 from npuserve.migrate.chain.gates import Check
+from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.stage import Result, Tell, Workspace
 from npuserve.migrate.compile.atc import COMMAND, LOG, Compiled, run_atc
 from npuserve.migrate.compile.atc_options import INT8, AtcOptions, atc_options
@@ -23,13 +24,12 @@ from npuserve.migrate.compile.installation import installed
 from npuserve.migrate.compile.operator_report import as_json, figure_rows, summary, text_table
 from npuserve.migrate.compile.operators import OperatorReport, check_operators
 from npuserve.migrate.compile.outline import Outline, read_outline
-from npuserve.migrate.compile.quantized import Quantize, QuantizeJob, is_quantized, quantized_graph
+from npuserve.migrate.compile.quantized import Quantize, Quantized, QuantizeJob, is_quantized, quantize_by_default
 from npuserve.migrate.errors import MigrationError
 
 EXPORT = "S1_export"
 MODEL = "model.onnx"
 LENGTHS = "lengths.txt"
-CALIBRATION = "calibration.npz"
 OM = "model.om"
 OPERATORS = "operators.json"
 OPERATOR_TABLE = "operators.txt"
@@ -64,26 +64,41 @@ class _Work:
     notes: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    quantized: Quantized | None = None
     foreign_seconds: float = 0.0
+
+    def take(self, found: Result) -> None:
+        """Add what a part of the stage found."""
+        self.checks += found.checks
+        self.advice += found.advice
+        self.notes += found.notes
+        self.commands += found.commands
+        self.figures.update(found.figures)
+        self.artifacts.update(found.artifacts)
+        self.foreign_seconds += found.foreign_seconds
 
 
 class CompileStage:
     """Checks the operators, plans the gears, compiles, and loads what came out.
 
-    environment: None for the process's. quantize: makes the graph of `precision = "int8"`.
+    environment: None for the process's. quantize: makes the graph of `precision = "int8"`; None: after training.
     """
 
     folder = "S2_compile"
     title = "Compile for the NPU"
 
     def __init__(self, environment: Mapping[str, str] | None = None, quantize: Quantize | None = None) -> None:
-        self._quantize_graph = quantize
+        self._quantize_graph = quantize or quantize_by_default
         self._environment = dict(os.environ if environment is None else environment)
 
     def fingerprint(self, workspace: Workspace) -> str:
         """Return a digest of the settings, of the files that they name and of the compiler."""
         settings = workspace.settings
-        digest = hashlib.sha256(repr((settings.compile, settings.export.max_length)).encode())
+        read = (settings.compile, settings.export.max_length)
+        digest = hashlib.sha256(repr(read).encode())
+        if settings.compile.precision == INT8:
+            digest.update(repr(settings.quantize).encode())
         named = [Path(flag.partition("=")[2]) for flag in settings.compile.extra]
         for path in (settings.compile.mix_list, *named):
             if path is not None and path.is_file():
@@ -115,7 +130,9 @@ class CompileStage:
                 self._judge_om(work, compiled.om)
         return Result(
             checks=work.checks,
-            artifacts={name: what for name, what in ARTIFACTS.items() if (work.folder / name).is_file()},
+            artifacts={
+                name: what for name, what in {**ARTIFACTS, **work.artifacts}.items() if (work.folder / name).is_file()
+            },
             commands=work.commands,
             advice=list(dict.fromkeys([*work.advice, FALLBACK])) if work.advice else [],
             notes=work.notes,
@@ -159,21 +176,27 @@ class CompileStage:
             notes=notes,
         )
         if options.quantized and not is_quantized(outline):
-            self._quantize(work, export)
+            self._quantize(work, workspace.settings, export, tell)
         work.figures.update(_figures(work, settings.precision))
         return work
 
-    def _quantize(self, work: _Work, export: Path) -> None:
+    def _quantize(self, work: _Work, settings: Settings, export: Path, tell: Tell) -> None:
         """Put the quantized graph in the place of the exported one."""
-        job = QuantizeJob(
-            model=export / MODEL,
-            calibration=export / CALIBRATION,
-            folder=work.folder,
-            compiler=work.compiler,
+        work.quantized = self._quantize_graph(
+            QuantizeJob(
+                exported=export,
+                folder=work.folder,
+                final=work.final,
+                settings=settings,
+                compiler=work.compiler,
+                options=work.options,
+                shapes=work.planned.shapes,
+                tell=tell,
+            )
         )
-        model = quantized_graph(job, self._quantize_graph)
-        work.outline = read_outline(model)
-        work.options = replace(work.options, model=model)
+        work.take(work.quantized.found)
+        work.outline = read_outline(work.quantized.model)
+        work.options = replace(work.options, model=work.quantized.model)
         work.operators = check_operators(work.outline, work.options.soc_version, work.compiler.installation)
 
     def _operators_pass(self, work: _Work) -> bool:
@@ -225,6 +248,8 @@ class CompileStage:
         _write(work.folder / DESCRIPTION, found.content)
         told = differences(found.content, work.outline, work.planned.shapes, work.options)
         _judge_differences(work, told)
+        if work.quantized is not None and work.quantized.compare is not None and not (told.tensors or told.gears):
+            work.take(work.quantized.compare(om))
 
 
 def _judge_differences(work: _Work, told: Differences) -> None:
