@@ -14,6 +14,7 @@ from npuserve.migrate.sample import LengthSample, read_lengths
 
 BATCH = "batch"
 LENGTH = "length"
+POSITIONS = "max_length.txt"
 Axis = int | str
 """A fixed size, BATCH, or LENGTH."""
 
@@ -60,6 +61,8 @@ def plan_shapes(
 ) -> PlannedShapes:
     """Decide for which shapes to compile. single: one gear, the largest, where settings name none.
 
+    Beside the file of lengths another may tell that the model has positions for fewer tokens than `max_length`.
+
     Raises MigrationError if the model has shapes that no gear can describe, or the lengths cannot be planned for.
     """
     inputs = {tensor.name: _axes(tensor) for tensor in outline.inputs}
@@ -70,7 +73,7 @@ def plan_shapes(
         return _fixed(inputs, outline.inputs, settings)
     sample = _sample(lengths_file) if LENGTH in has else None
     try:
-        options = _options(settings, sample, max_length)
+        options = _options(settings, sample, _positions(lengths_file.with_name(POSITIONS), max_length))
         if LENGTH not in has:
             return PlannedShapes(shapes=Shapes(inputs=inputs, batches=_batches(options, has, single)))
         return _with_lengths(inputs, settings, sample, options, single)
@@ -145,6 +148,10 @@ def _sample(path: Path) -> LengthSample | None:
             return read_lengths(file, path.name)
     except (OSError, UnicodeDecodeError, PlanError) as error:
         raise MigrationError(f"the lengths of the export cannot be read: {error}") from error
+
+
+def _positions(path: Path, otherwise: int) -> int:
+    return int(path.read_text()) if path.is_file() else otherwise
 
 
 def _axes(tensor: GraphTensor) -> tuple[Axis, ...]:

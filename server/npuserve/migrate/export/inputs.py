@@ -21,6 +21,7 @@ Array = npt.NDArray[Any]
 
 TOKENIZER = "tokenizer.json"
 DATASET = "dataset.jsonl"
+POSITIONS = "max_length.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ def gather(source: SourceSettings, options: ExportSettings, folder: Path, model:
     """Return the inputs, with tokenizer and labelled set copied into `folder`. Raises MigrationError."""
     tokenizer = _copy_tokenizer(source, folder)
     max_length = min(options.max_length, (model.max_length if model else None) or options.max_length)
+    if max_length < options.max_length:
+        (folder / POSITIONS).write_text(f"{max_length}\n")
     if source.inputs is not None:
         if source.dataset is not None:
             shutil.copyfile(source.dataset, folder / DATASET)

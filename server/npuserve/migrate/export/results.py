@@ -16,6 +16,7 @@ ARTIFACTS = {
     "baseline_outputs.npz": "the model's answers to them before the migration",
     "calibration.npz": "inputs for quantization",
     "lengths.txt": "tokens of each row, for the plan of gears",
+    "max_length.txt": "tokens that the model has positions for",
     "labels.txt": "labels in the order of the logits",
     "tokenizer.json": "the model's tokenizer",
     "dataset.jsonl": "the labelled set, as it was given",

@@ -87,6 +87,7 @@ _ARTIFACTS: Mapping[str, str] = {
     r"the model's answers to them before the migration": "迁移前模型对样本的输出",
     r"inputs for quantization": "量化校准输入",
     r"tokens of each row, for the plan of gears": "每行 token 数，用于规划档位",
+    r"tokens that the model has positions for": "模型位置编码支持的 token 数",
     r"labels in the order of the logits": "按 logits 顺序的标签",
     r"the model's tokenizer": "模型的分词器",
     r"the labelled set, as it was given": "所给的标注集",

@@ -53,6 +53,11 @@ def test_the_longest_gear_holds_the_longest_request_not_only_the_samples(tmp_pat
     assert planned(tmp_path, CompileSettings(), lengths=[5, 200], max_length=128).shapes.lengths[-1] == 200
 
 
+def test_no_gear_is_longer_than_the_model_has_positions_for(tmp_path: Path) -> None:
+    (tmp_path / "max_length.txt").write_text("32\n")
+    assert planned(tmp_path, CompileSettings(), lengths=[5, 9], max_length=128).shapes.lengths[-1] == 32
+
+
 def test_gears_stay_below_the_limit_of_the_settings(tmp_path: Path) -> None:
     found = planned(tmp_path, CompileSettings(max_batch=8, max_gears=9), lengths=list(range(1, 65)))
     assert len(found.shapes.gears) <= 9

@@ -45,6 +45,7 @@ def test_texts_are_cut_at_the_longest_that_the_model_has(tmp_path: Path) -> None
     assert [each["input_ids"].shape[1] for each in inputs.samples] == [3, 7, 11, 15, 16]
     assert [each["input_ids"].shape[1] for each in inputs.calibration] == [5, 9, 13, 16, 16]
     assert "token_type_ids" not in inputs.samples[0]
+    assert (tmp_path / "out" / "max_length.txt").read_text() == "16\n"
 
 
 def test_pairs_have_token_types(tmp_path: Path) -> None:
