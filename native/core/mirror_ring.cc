@@ -55,14 +55,14 @@ MirrorMapping::~MirrorMapping() { ::munmap(start_, bytes_); }
 std::byte* MirrorMapping::ring() const { return static_cast<std::byte*>(start_) + kHeaderBytes; }
 
 bool MirrorWriter::write(const MirrorRecord& record) noexcept {
-  const uint64_t capacity = mapping_.capacity();
+  const uint64_t capacity = mapping_->capacity();
   const uint64_t bytes = aligned(sizeof(RecordHead) + record.request.size() + record.answer.size());
   // A record of half the ring finds its place in an empty one wherever that begins.
   if (bytes > capacity / 2) {
     add(MirrorCount::kTooLarge);
     return false;
   }
-  MirrorMapping::Header& header = mapping_.header();
+  MirrorMapping::Header& header = mapping_->header();
   uint64_t head = header.head.load(std::memory_order_relaxed);
   const uint64_t used = head - header.tail.load(std::memory_order_acquire);
   const uint64_t to_end = capacity - head % capacity;
@@ -72,7 +72,7 @@ bool MirrorWriter::write(const MirrorRecord& record) noexcept {
     return false;
   }
   if (skipped > 0) {
-    std::memcpy(mapping_.ring() + head % capacity, &kBackToStart, sizeof(kBackToStart));
+    std::memcpy(mapping_->ring() + head % capacity, &kBackToStart, sizeof(kBackToStart));
     head += skipped;
   }
   const RecordHead record_head{.bytes = bytes,
@@ -81,7 +81,7 @@ bool MirrorWriter::write(const MirrorRecord& record) noexcept {
                                .live_ns = record.live_ns,
                                .status = record.status,
                                .compressed = record.compressed ? 1U : 0U};
-  std::byte* const to = mapping_.ring() + head % capacity;
+  std::byte* const to = mapping_->ring() + head % capacity;
   std::memcpy(to, &record_head, sizeof(record_head));
   copy(to + sizeof(record_head), record.request);
   copy(to + sizeof(record_head) + record.request.size(), record.answer);
@@ -92,28 +92,28 @@ bool MirrorWriter::write(const MirrorRecord& record) noexcept {
 
 // The only writer of the counts: none is lost between the load and the store.
 void MirrorWriter::add(MirrorCount which, uint64_t amount) noexcept {
-  std::atomic<uint64_t>& count = mapping_.header().counts[static_cast<size_t>(which)];
+  std::atomic<uint64_t>& count = mapping_->header().counts[static_cast<size_t>(which)];
   count.store(count.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
 }
 
 void MirrorWriter::raise_to(MirrorCount which, uint64_t value) noexcept {
-  std::atomic<uint64_t>& count = mapping_.header().counts[static_cast<size_t>(which)];
+  std::atomic<uint64_t>& count = mapping_->header().counts[static_cast<size_t>(which)];
   if (count.load(std::memory_order_relaxed) < value) count.store(value, std::memory_order_relaxed);
 }
 
 std::optional<MirrorRecord> MirrorReader::front() {
-  MirrorMapping::Header& header = mapping_.header();
-  const uint64_t capacity = mapping_.capacity();
+  MirrorMapping::Header& header = mapping_->header();
+  const uint64_t capacity = mapping_->capacity();
   const uint64_t head = header.head.load(std::memory_order_acquire);
   uint64_t tail = header.tail.load(std::memory_order_relaxed);
   if (tail == head) return std::nullopt;
   uint64_t first = 0;
-  std::memcpy(&first, mapping_.ring() + tail % capacity, sizeof(first));
+  std::memcpy(&first, mapping_->ring() + tail % capacity, sizeof(first));
   if (first == kBackToStart) {
     tail += capacity - tail % capacity;
     header.tail.store(tail, std::memory_order_release);
   }
-  const std::byte* const from = mapping_.ring() + tail % capacity;
+  const std::byte* const from = mapping_->ring() + tail % capacity;
   RecordHead record{};
   std::memcpy(&record, from, sizeof(record));
   front_bytes_ = record.bytes;
@@ -125,12 +125,12 @@ std::optional<MirrorRecord> MirrorReader::front() {
 }
 
 void MirrorReader::pop() {
-  std::atomic<uint64_t>& tail = mapping_.header().tail;
+  std::atomic<uint64_t>& tail = mapping_->header().tail;
   tail.store(tail.load(std::memory_order_relaxed) + front_bytes_, std::memory_order_release);
 }
 
 uint64_t MirrorReader::waiting_bytes() const {
-  const MirrorMapping::Header& header = mapping_.header();
+  const MirrorMapping::Header& header = mapping_->header();
   return header.head.load(std::memory_order_acquire) - header.tail.load(std::memory_order_relaxed);
 }
 

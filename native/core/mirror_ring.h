@@ -10,9 +10,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace npuserve::core {
 
@@ -75,23 +77,25 @@ class MirrorMapping {
 class MirrorWriter {
  public:
   // As MirrorMapping's.
-  explicit MirrorWriter(int file) : mapping_(file) {}
+  explicit MirrorWriter(int file) : MirrorWriter(std::make_shared<MirrorMapping>(file)) {}
+  explicit MirrorWriter(std::shared_ptr<const MirrorMapping> mapping) : mapping_(std::move(mapping)) {}
 
   // Copies the record, or counts it as dropped. Never blocks.
   bool write(const MirrorRecord& record) noexcept;
 
   void add(MirrorCount which, uint64_t amount = 1) noexcept;
   void raise_to(MirrorCount which, uint64_t value) noexcept;
-  uint64_t count(MirrorCount which) const { return mapping_.count(which); }
+  uint64_t count(MirrorCount which) const { return mapping_->count(which); }
 
  private:
-  MirrorMapping mapping_;
+  std::shared_ptr<const MirrorMapping> mapping_;  // shared by the two ends where they are in one process
 };
 
 class MirrorReader {
  public:
   // As MirrorMapping's.
-  explicit MirrorReader(int file) : mapping_(file) {}
+  explicit MirrorReader(int file) : MirrorReader(std::make_shared<MirrorMapping>(file)) {}
+  explicit MirrorReader(std::shared_ptr<const MirrorMapping> mapping) : mapping_(std::move(mapping)) {}
 
   // The oldest record, which stays where it is until `pop`.
   std::optional<MirrorRecord> front();
@@ -100,10 +104,10 @@ class MirrorReader {
 
   // Bytes that were written and not read.
   uint64_t waiting_bytes() const;
-  uint64_t count(MirrorCount which) const { return mapping_.count(which); }
+  uint64_t count(MirrorCount which) const { return mapping_->count(which); }
 
  private:
-  MirrorMapping mapping_;
+  std::shared_ptr<const MirrorMapping> mapping_;  // shared by the two ends where they are in one process
   uint64_t front_bytes_ = 0;
 };
 

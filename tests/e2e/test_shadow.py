@@ -201,7 +201,7 @@ def test_labels_in_another_order_are_found_kept_and_can_be_repeated(
         with np.load(case / "inputs.npz") as inputs:
             assert np.array_equal(inputs["x"], given[int(np.argmin(cosines))])
         page = (tmp_path / "report.html").read_text()
-        assert worst["folder"] in page and "src=" not in page and "href=" not in page
+        assert case.name in page and "src=" not in page and "href=" not in page
 
         again = run("shadow", f"--replay={case}", f"--reference={reference.url}")
     assert again.returncode == 0, again.stderr

@@ -10,6 +10,7 @@ from npuserve.migrate.report.document import Cell, Document, Items, Mark, Paragr
 from npuserve.migrate.report.html import as_html
 from npuserve.migrate.report.markdown import as_markdown
 from npuserve.migrate.report.numbers import shown
+from npuserve.migrate.shadow.cases import FOLDER
 from npuserve.migrate.shadow.families import DROPPED, SKIPPED
 
 _WHY = {
@@ -122,7 +123,7 @@ def _disagreements(found: Found) -> Iterator[Section]:
         return
     rows = [
         [
-            Cell(case["folder"]),
+            Cell(case["folder"].removeprefix(f"{FOLDER}/")),
             Cell(case["model"]),
             Cell(case["reason"] or "agrees", "bad" if case["reason"] else ""),
             _number(case["cosine"]),
@@ -132,7 +133,7 @@ def _disagreements(found: Found) -> Iterator[Section]:
         for case in found["cases"]
     ]
     text = (
-        "Each folder holds the messages: request.bin (ModelInferRequest), live.bin and reference.bin "
+        f"Each is a folder in {FOLDER}, with the messages: request.bin (ModelInferRequest), live.bin and reference.bin "
         "(ModelInferResponse, or what a refusal said), and inputs.npz, which `npuserve run MODEL.om --inputs` takes. "
         "`npuserve shadow --replay FOLDER --reference HOST:PORT` sends the request to a server again."
     )
