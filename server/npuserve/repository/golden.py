@@ -90,6 +90,9 @@ async def _compare(executor: Executor, config: ModelConfig, signature: ModelSign
             compared += _compare_outputs(sample, result)
         except ServeError as error:
             raise invalid(f"failed to run sample {sample.number} of '{path}': {error.message}") from error
+        except ValueError as error:
+            # Of shapes that the model cannot take.
+            raise invalid(f"failed to run sample {sample.number} of '{path}': {error}") from error
     return compared
 
 

@@ -199,6 +199,16 @@ async def test_samples_that_do_not_fit_the_model_fail_the_load(tmp_path: Path, s
     assert await refusal(tmp_path, sample) == expected
 
 
+async def test_shapes_that_the_model_cannot_take_fail_the_load_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(executor: RecordingExecutor, request: object) -> None:
+        raise ValueError("input 'x': expected shape [2], got [2,4]")
+
+    monkeypatch.setattr(RecordingExecutor, "execute", refuse)
+    assert await refusal(tmp_path, RIGHT) == "failed to run sample 0 of FILE: input 'x': expected shape [2], got [2,4]"
+
+
 async def test_numbers_of_another_type_are_given_to_the_model_in_its_own(tmp_path: Path) -> None:
     loaded = await load(tmp_path, {"input:x": X.astype(np.int64), "output:y": X.astype(np.float64)})
     assert loaded.golden is not None and loaded.golden.max_abs_error == 0

@@ -56,9 +56,10 @@ def errors_svg(errors: Sequence[LayerError], target: Target, bad: LayerError | N
 
 
 def _grid_line(y: float, power: int) -> str:
+    label = f"1e{power}" if 10.0**power > _LOWEST else "0"
     return (
         f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{_GRID}"/>'
-        f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">1e{power}</text>'
+        f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -80,28 +80,28 @@ def write_model(settings: Settings, parts: ModelParts, repository: Path) -> Mode
         config.parameters[MIN_COSINE].string_value = f"{cosine:g}"
     (folder / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
     _place(parts, version / _FILES[serve.backend])
-    shapes = None if not (config.input and config.output) else _shapes(config)
-    save_samples(version / GOLDEN, golden(parts.samples, parts.answers, shapes))
+    # An old config may list none: then the file's are served.
+    listed = bool(config.input and config.output)
+    served = {*(tensor.name for tensor in config.input), *(tensor.name for tensor in config.output)}
+    save_samples(version / GOLDEN, golden(parts.samples, parts.answers, served if listed else None))
     return config
 
 
 def golden(
-    samples: Sequence[Tensors], answers: Sequence[Tensors], shapes: Mapping[str, Sequence[int]] | None = None
+    samples: Sequence[Tensors], answers: Sequence[Tensors], served: Collection[str] | None = None
 ) -> list[Tensors]:
     """Return a few samples with their answers, evenly chosen, as `input:NAME` and `output:NAME`.
 
-    shapes: of what is served, as clients see it; None: all of it, as it is.
+    In the shapes of the model's file, which a config may reshape for clients. served: names of tensors; None: all.
     """
     pairs = list(zip(samples, answers, strict=True))
     step = max(len(pairs) / GOLDEN_SAMPLES, 1.0)
     chosen = [pairs[int(number * step)] for number in range(min(GOLDEN_SAMPLES, len(pairs)))]
-    return [{**_kept("input", inputs, shapes), **_kept("output", outputs, shapes)} for inputs, outputs in chosen]
+    return [{**_kept("input", inputs, served), **_kept("output", outputs, served)} for inputs, outputs in chosen]
 
 
-def _kept(side: str, tensors: Tensors, shapes: Mapping[str, Sequence[int]] | None) -> Tensors:
-    if shapes is None:
-        return {f"{side}:{name}": array for name, array in tensors.items()}
-    return {f"{side}:{name}": fitted(array, shapes[name]) for name, array in tensors.items() if name in shapes}
+def _kept(side: str, tensors: Tensors, served: Collection[str] | None) -> Tensors:
+    return {f"{side}:{name}": array for name, array in tensors.items() if served is None or name in served}
 
 
 def _shapes(config: ModelConfig) -> Mapping[str, Sequence[int]]:

@@ -43,6 +43,9 @@ def test_a_right_model_passes_and_leaves_its_evidence(compared: Compared) -> Non
     drawn = ET.parse(folder / "errors.svg").getroot()
     points = drawn.findall("{http://www.w3.org/2000/svg}circle")
     assert len(points) == len(layers)
+    texts = {each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"0", "1e-6"} <= texts
+    assert "1e-9" not in texts
 
 
 @pytest.mark.parametrize("name", ["block_0/widened", "block_1/shares", "logits"])
