@@ -25,6 +25,8 @@ _CHECKS: Mapping[str, str] = {
     r"cosine of (.+)": "{0} 的余弦相似度",
     r"max abs error of (.+)": "{0} 的最大绝对误差",
     r"mean abs error of (.+)": "{0} 的平均绝对误差",
+    r"accuracy drop of int8, simulated": "int8 准确率下降（模拟）",
+    r"accuracy drop of int8": "int8 准确率下降",
     r"accuracy drop": "准确率下降",
     r"drop of the entities' F1": "实体 F1 下降",
     r"answers with the same class as the baseline's": "与基线类别一致的应答",
@@ -53,6 +55,19 @@ _NOTES: Mapping[str, str] = {
     r"the ONNX has fixed shapes, so there is one gear": "ONNX 形状固定，因此只有一个档位",
     r"atc failed: (.+)": "atc 失败：{0}",
     r"the OM does not load: (.+)": "OM 无法加载：{0}",
+    r"CANN's documentation allows quantized models fixed shapes only: there, one batch and one length": (
+        "CANN 文档规定量化模型只能用固定形状：届时只有一个批大小和一个长度"
+    ),
+    r"AMCT is not installed, so ONNX Runtime quantized: atc must know QuantizeLinear and DequantizeLinear": (
+        "未安装 AMCT，由 ONNX Runtime 量化：atc 须支持 QuantizeLinear 与 DequantizeLinear"
+    ),
+    r"int8: (\d+) of (\d+) layers that can be quantized; judged by (.+)": (
+        "int8：可量化的 {1} 层中量化 {0} 层；依据 {2}"
+    ),
+    r"(\d+) layers stay in float, as the drop was (\S+) points without them and is (\S+) with them: (.+)": (
+        "{0} 层保持浮点：此前下降 {1} 个百分点，现为 {2}：{3}"
+    ),
+    r"float32, float16 and int8 were not compared as OMs: (.+)": "未能以 OM 比较 float32、float16 与 int8：{0}",
     # S3
     r"the first bad layer is '(.+)' \((.+), depth (\d+)\): relative error (\S+) where its inputs have (\S+); "
     r"alone, with right inputs, (\S+)": (
@@ -102,6 +117,13 @@ _ARTIFACTS: Mapping[str, str] = {
     r"what the OM says of itself": "OM 自述信息",
     r"errors of every layer, the worst first": "逐层误差（由差到好）",
     r"operators run alone with right inputs": "以正确输入单独运行的算子",
+    r"the batch that layers are compared on": "逐层比对所用的批",
+    r"the quantized graph, as ONNX Runtime reads it": "量化后的图（ONNX Runtime 可读）",
+    r"which layers int8 hurts, and what was tried": "int8 敏感层及尝试过的方案",
+    r"the graph as AMCT quantized it": "AMCT 量化的图",
+    r"AMCT's settings": "AMCT 配置",
+    r"float32, float16 and int8: accuracy, size, latency": "float32、float16 与 int8：精度、大小与时延",
+    r"AMCT's output": "AMCT 日志",
     r"error by depth": "误差随深度的变化",
     r"latency of every gear": "各档位时延",
     r"ways to keep more in float32, with their accuracy and latency": "保持更多 float32 的方案及其精度与时延",
