@@ -157,7 +157,8 @@ def run_amct(tool: Tool, options: AmctOptions, folder: Path) -> Made:
     """Quantize; the output is kept in the folder's amct.log. Raises MigrationError, in plain words."""
     command = [str(tool.program), "calibration", *options.flags()]
     log = folder / LOG
-    code = _run(command, tool, folder, log)
+    # It leaves files of its own where it runs.
+    code = _run(command, tool, options.save_path.parent, log)
     deploy, fake = (options.save_path.with_name(options.save_path.name + end) for end in (DEPLOY, FAKE))
     if code != 0 or not deploy.is_file():
         raise _failure(code, log.read_text(errors="replace"))
