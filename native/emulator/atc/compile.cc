@@ -8,11 +8,13 @@
 #include <openvino/pass/constant_folding.hpp>
 #include <openvino/pass/manager.hpp>
 #include <openvino/pass/serialize.hpp>
+#include <set>
 #include <sstream>
 
 #include "emulator/atc/failure.h"
 #include "emulator/atc/graph.h"
 #include "emulator/model/om_file.h"
+#include "emulator/model/quantization.h"
 
 namespace emulator::atc {
 namespace {
@@ -45,9 +47,18 @@ Shape static_shape(const std::string& name, const ov::PartialShape& shape) {
   return {dims.begin(), dims.end()};
 }
 
+// Whether the compiler computes it once, as it does the dequantized form of a weight.
+bool is_known(const ov::Node& node, const std::set<const ov::Node*>& known) {
+  const ov::OutputVector sources = node.input_values();
+  return std::all_of(sources.begin(), sources.end(), [&](const auto& source) {
+    return ov::is_type<ov::op::v0::Constant>(source.get_node()) || known.contains(source.get_node());
+  });
+}
+
 // The most bytes of results that live at once when operators run in order: what the device's work memory has to hold.
 uint64_t peak_bytes(const ov::Model& model) {
   std::map<const ov::Node*, size_t> readers;
+  std::set<const ov::Node*> known;
   uint64_t live = 0;
   uint64_t peak = 0;
   const auto bytes = [](const ov::Node& node) {
@@ -60,6 +71,10 @@ uint64_t peak_bytes(const ov::Model& model) {
   };
   for (const std::shared_ptr<ov::Node>& node : model.get_ordered_ops()) {
     if (ov::is_type<ov::op::v0::Constant>(node) || ov::is_type<ov::op::v0::Parameter>(node)) continue;
+    if (is_known(*node, known)) {
+      known.insert(node.get());
+      continue;
+    }
     for (const ov::Output<ov::Node>& output : node->outputs()) readers[node.get()] += output.get_target_inputs().size();
     live += bytes(*node);
     peak = std::max(peak, live);
@@ -117,6 +132,7 @@ Metadata describe(const Graph& graph, const Options& options, PrecisionResult pr
 
 Metadata compile(const Options& options) {
   Graph graph = read_graph(options);
+  keep_integer_weights(*graph.model);
   ov::pass::Manager folding;
   folding.register_pass<ov::pass::ConstantFolding>();
   folding.run_passes(graph.model);

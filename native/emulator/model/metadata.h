@@ -30,7 +30,9 @@ struct Gear {
 struct Operator {
   std::string name;
   std::string type;       // as Ascend names it
-  std::string precision;  // what its output is rounded to: FP32, FP16, BF16; or the element type if not a float
+  // What its output is rounded to: FP32, FP16, BF16; or the element type if not a float. INT8 where it quantizes or
+  // multiplies integers.
+  std::string precision;
 };
 
 struct Metadata {

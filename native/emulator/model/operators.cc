@@ -73,6 +73,7 @@ constexpr std::array kRows{
     Row{"Clamp", "ClipByValue", kGrey, false},
     Row{"PRelu", "PRelu", kGrey, false},
     Row{"ShapeOf", "Shape", kGrey, false},
+    Row{"FakeQuantize", "AscendQuant", kGrey, false},
 };
 
 struct Alias {

@@ -6,12 +6,14 @@
 #include <openvino/op/abs.hpp>
 #include <openvino/op/add.hpp>
 #include <openvino/op/constant.hpp>
+#include <openvino/op/fake_quantize.hpp>
 #include <openvino/op/multiply.hpp>
 #include <openvino/op/parameter.hpp>
 #include <openvino/op/result.hpp>
 #include <utility>
 
 #include "emulator/model/operators.h"
+#include "emulator/model/quantization.h"
 #include "emulator/model/round_op.h"
 
 namespace emulator {
@@ -71,13 +73,15 @@ class Rounding {
   PrecisionResult run(ov::Model& model) {
     PrecisionResult result;
     find_kept(model);
+    quantization_ = Quantization(model);
     for (const std::shared_ptr<ov::Node>& node : model.get_ordered_ops()) {
+      if (dynamic_cast<const ov::op::v0::Result*>(node.get()) != nullptr) round_result(*node);
       if (!is_operator(*node)) continue;
       const Treatment treatment = decide(*node);
       if (treatment.inputs) round_inputs(*node, *treatment.inputs);
       if (treatment.output) round_outputs(*node, *treatment.output, treatment.moves_values);
       if (!rules_.faults.empty()) plant_faults(*node, treatment);
-      result.operators.push_back(describe(*node, treatment));
+      if (is_operator_of_the_device(*node)) result.operators.push_back(describe(*node, treatment));
     }
     model.validate_nodes_and_infer_types();
     result.weight_bytes = weight_bytes(model);
@@ -97,18 +101,40 @@ class Rounding {
       if (const auto own = narrow_type(output.get_element_type())) return {std::nullopt, own, kind.moves_values};
     }
     if (rules_.mode == PrecisionMode::origin || keeps_precision(node, kind)) return {};
-    const Treatment lowered{rules_.type, rules_.type, kind.moves_values};
+    if (quantization_.is_step(node)) return quantizing(node);
+    if (quantization_.moves_dequantized(node)) return {};
+    const bool integers = quantization_.is_integer_product(node);
+    const Treatment lowered{integers ? std::nullopt : std::optional(rules_.type), rules_.type, kind.moves_values};
     switch (rules_.mode) {
       case PrecisionMode::lower:
         return lowered;
       case PrecisionMode::matrix_inputs:
-        return is_matrix_operator(node) ? Treatment{rules_.type, std::nullopt, false} : Treatment{};
+        return is_matrix_operator(node) && !integers ? Treatment{rules_.type, std::nullopt, false} : Treatment{};
       default:
         break;
     }
     const MixList list = effective_list(kind, rules_);
     const bool lower = list == MixList::white || (list == MixList::grey && predecessors_are_lowered(node));
     return lower ? lowered : Treatment{};
+  }
+
+  // What is quantized comes in half precision; how it is quantized and the integers themselves are not rounded. A
+  // dequantized value is rounded where it is read, unless by a product of integers.
+  Treatment quantizing(const ov::Node& node) const {
+    const bool quantizes = dynamic_cast<const ov::op::v0::FakeQuantize*>(&node) != nullptr;
+    if (quantizes && rules_.mode == PrecisionMode::lower) return {rules_.type, std::nullopt, false};
+    return {};
+  }
+
+  // Dequantizing a weight is the compiler's work, and of the steps of one operator the last stands for it.
+  bool is_operator_of_the_device(const ov::Node& node) const {
+    return !quantization_.is_step(node) || quantization_.is_dequantization(node) ||
+           dynamic_cast<const ov::op::v0::FakeQuantize*>(&node) != nullptr;
+  }
+
+  void round_result(ov::Node& result) {
+    const bool rounds = rules_.mode == PrecisionMode::lower || rules_.mode == PrecisionMode::mixed;
+    if (rounds && quantization_.is_dequantized(result.input_value(0))) round_inputs(result, rules_.type);
   }
 
   bool keeps_precision(const ov::Node& node, const OperatorKind& kind) const {
@@ -138,7 +164,7 @@ class Rounding {
     bool any = false;
     for (const Value& value : node.input_values()) {
       if (value.get_element_type() != ov::element::f32 || as_constant(value) != nullptr) continue;
-      if (!is_rounded(value)) return false;
+      if (!is_rounded(value) && !quantization_.is_dequantized(value)) return false;
       any = true;
     }
     return any;
@@ -150,7 +176,9 @@ class Rounding {
   }
 
   void round_inputs(ov::Node& node, Narrow type) {
-    for (ov::Input<ov::Node> input : node.inputs()) {
+    const size_t count = dynamic_cast<const ov::op::v0::FakeQuantize*>(&node) != nullptr ? 1 : node.get_input_size();
+    for (size_t i = 0; i < count; ++i) {
+      ov::Input<ov::Node> input = node.input(i);
       const Value source = input.get_source_output();
       if (source.get_element_type() == ov::element::f32 && !is_rounded(source)) {
         input.replace_source_output(rounded_value(source, type));
@@ -217,6 +245,7 @@ class Rounding {
 
   Operator describe(const ov::Node& node, const Treatment& treatment) const {
     Operator result{node.get_friendly_name(), operator_kind(node).ascend_type, {}};
+    if (quantization_.is_step(node) || quantization_.is_integer_product(node)) return quantized(node, result);
     const ov::element::Type type = node.get_output_size() == 0 ? ov::element::f32 : node.get_output_element_type(0);
     if (treatment.output && (type == ov::element::f32 || narrow_type(type))) {
       result.precision = *treatment.output == Narrow::half ? "FP16" : "BF16";
@@ -225,6 +254,14 @@ class Rounding {
       result.precision = element ? std::string(element_name(*element)) : type.get_type_name();
     }
     return result;
+  }
+
+  Operator quantized(const ov::Node& node, Operator result) const {
+    result.precision = "INT8";
+    if (!quantization_.is_dequantization(node)) return result;
+    const bool lowers = rules_.mode == PrecisionMode::lower || rules_.mode == PrecisionMode::mixed;
+    const std::string_view lowered = rules_.type == Narrow::half ? "FP16" : "BF16";
+    return {result.name, "AscendDequant", std::string(lowers ? lowered : "FP32")};
   }
 
   uint64_t weight_bytes(const ov::Model& model) const {
@@ -239,6 +276,7 @@ class Rounding {
   }
 
   const PrecisionRules& rules_;
+  Quantization quantization_;
   std::set<const ov::Node*> kept_;
   std::map<Value, Narrow> rounded_;
   std::map<std::pair<Value, Narrow>, Value> roundings_;

@@ -7,7 +7,9 @@
 #include <optional>
 #include <utility>
 
+#include "emulator/model/int8_kernels.h"
 #include "emulator/model/openvino_core.h"
+#include "emulator/model/quantization.h"
 
 namespace emulator {
 
@@ -55,6 +57,11 @@ ov::CompiledModel compile(const ov::Model& model, const Gear& gear, int threads)
                      ov::hint::execution_mode(ov::hint::ExecutionMode::ACCURACY),
                      ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY), ov::num_streams(1)};
   if (threads > 0) options.insert(ov::inference_num_threads(threads));
+  if (is_quantized(*shaped)) {
+    // The kernel that the plugin generates for two products in a row is wrong for some int8 shapes (4 and 8 rows).
+    options["SNIPPETS_MODE"] = "DISABLE";
+    if (!int8_kernels_are_exact()) options["LP_TRANSFORMS_MODE"] = false;
+  }
   return openvino_core().compile_model(shaped, "CPU", options);
 }
 
