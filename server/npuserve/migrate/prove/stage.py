@@ -30,6 +30,8 @@ UNLABELLED = (
 )
 UNKNOWN = "there is no labelled set with a tokenizer: classes were compared with the baseline's instead"
 _AT_ONCE = 32
+# A shell's wait for a server of ours, on the usual port.
+_READY = "until curl -sf localhost:8000/v2/health/ready; do sleep 0.2; done"
 _LOAD_SAMPLES = 512
 _FOR_P99 = 100
 _ARTIFACTS = {
@@ -157,17 +159,17 @@ def _result(
 
 
 def _commands(workspace: Workspace, services: Sequence[Service]) -> list[str]:
-    """Return lines that serve and load by hand: a server of ours on the usual port, one after the other."""
+    """Return lines that serve and load by hand: a server of ours on the usual ports, one after the other."""
     work, prove = workspace.work, workspace.settings.prove
     repositories = {NEW: work / "S4_serve" / REPOSITORY, OLD: work / "S5_prove" / BASELINE}
     levels = ",".join(map(str, prove.concurrencies))
+    lengths = work / EXPORTED / "lengths.txt"
     lines = []
     for each in services:
-        is_ours = each.process is not None
-        if is_ours:
-            lines.append(serve_command(repositories[each.name]))
         load = ["npuserve", "bench", "--model", each.model, "--concurrency", levels]
-        load += [] if is_ours else ["--url", each.url]
-        lengths = work / EXPORTED / "lengths.txt"
-        lines.append(shlex.join([*load, *(["--lengths", f"@{lengths}"] if lengths.exists() else [])]))
+        load += ["--lengths", f"@{lengths}"] if lengths.exists() else []
+        if each.process is None:
+            lines.append(shlex.join([*load, "--url", each.url]))
+            continue
+        lines += [f"{serve_command(repositories[each.name])} & {_READY}", shlex.join(load), "kill $! && wait"]
     return lines
