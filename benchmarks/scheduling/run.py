@@ -5,7 +5,8 @@ stopped but the one that is measured; within a round they are measured one after
 in time. The clients share the processors with the servers.
 
 Closed loop: 64 clients that each wait for their answer. Open loop: arrivals of a Poisson process at 80 % of what the
-arm itself reached in the closed loop, so every arm has the same load for its strength.
+arm itself reached in the closed loop, so every arm has the same load for its strength; and ours beside the best peer of
+the round at 80 % of what that one reached, so both have the same requests.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,15 @@ TOLERANCE = 1e-3
 Rounds = dict[str, list[Found]]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What each arm reached, round by round. equal: ours and the round's best peer, at the same rate."""
+
+    closed: Rounds
+    opened: Rounds
+    equal: list[tuple[Found, Found]] = field(default_factory=list)
+
+
 def main() -> None:
     """Measure all and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -52,19 +63,18 @@ def main() -> None:
     work = ROOT / "build" / "demo"
     sentences = token_ids(work)
     contest = arms(export("sentiment", work).path, WORK)
-    closed, opened = _measure(contest, sentences, arguments.rounds, arguments.seconds)
+    measured = _measure(contest, sentences, arguments.rounds, arguments.seconds)
     report = Report("scheduling")
-    _compare(report, contest, closed, opened)
+    _compare(report, contest, measured)
     measure_devices(report)
     measure_simulation(report)
-    draw(report, contest, closed, opened, RESULTS / "scheduling.png")
+    draw(report, contest, measured.closed, measured.opened, RESULTS / "scheduling.png")
     report.publish()
 
 
-def _measure(contest: Sequence[Arm], sentences: list[list[int]], rounds: int, seconds: float) -> tuple[Rounds, Rounds]:
+def _measure(contest: Sequence[Arm], sentences: list[list[int]], rounds: int, seconds: float) -> Measured:
     """Return what each arm reached in each round. A first pass warms up and is not kept."""
-    closed: Rounds = {arm.name: [] for arm in contest}
-    opened: Rounds = {arm.name: [] for arm in contest}
+    measured = Measured({arm.name: [] for arm in contest}, {arm.name: [] for arm in contest})
     with ExitStack() as running:
         servers = {arm.name: running.enter_context(arm.launch.running(WORK / "logs")) for arm in contest}
         _check_answers(contest, sentences[:COMPARED])
@@ -75,9 +85,32 @@ def _measure(contest: Sequence[Arm], sentences: list[list[int]], rounds: int, se
             for arm in order:
                 found = _loads(servers[arm.name], arm, sentences, seconds if turn else WARM_UP_SECONDS)
                 if turn:
-                    closed[arm.name].append(found[0])
-                    opened[arm.name].append(found[1])
-    return closed, opened
+                    measured.closed[arm.name].append(found[0])
+                    measured.opened[arm.name].append(found[1])
+            if turn:
+                measured.equal.append(_equal_load(contest, servers, sentences, seconds, measured.closed))
+    return measured
+
+
+def _equal_load(
+    contest: Sequence[Arm], servers: dict[str, Server], sentences: list[list[int]], seconds: float, closed: Rounds
+) -> tuple[Found, Found]:
+    """Give ours and the best peer of the last round the same requests."""
+    best = max((arm for arm in contest if arm.is_peer), key=lambda arm: closed[arm.name][-1].rate)
+    rate = closed[best.name][-1].rate * SHARE_OF_CAPACITY
+
+    async def loaded(arm: Arm) -> Found:
+        async with arm.connect() as classifier:
+            return await open_loop(asking(classifier, sentences), rate, seconds)
+
+    found = []
+    for arm in (contest[0], best):
+        servers[arm.name].resume()
+        try:
+            found.append(asyncio.run(loaded(arm)))
+        finally:
+            servers[arm.name].pause()
+    return found[0], found[1]
 
 
 def _loads(server: Server, arm: Arm, sentences: list[list[int]], seconds: float) -> tuple[Found, Found]:
@@ -108,8 +141,9 @@ def _check_answers(contest: Sequence[Arm], sentences: list[list[int]]) -> None:
                 raise ValueError(f"{arm.name} answers sentence {number} with {other}, {contest[0].name} with {one}")
 
 
-def _compare(report: Report, contest: Sequence[Arm], closed: Rounds, opened: Rounds) -> None:
+def _compare(report: Report, contest: Sequence[Arm], measured: Measured) -> None:
     """Add the ratios of ours to the others, by round, then every arm's own figures."""
+    closed, opened = measured.closed, measured.opened
     ours, *others = contest
     padded = [arm.name for arm in others if arm.is_padded]
     peers = [arm.name for arm in others if arm.is_peer]
@@ -120,6 +154,10 @@ def _compare(report: Report, contest: Sequence[Arm], closed: Rounds, opened: Rou
     for kind, rounds in (("closed", closed), ("open", opened)):
         p99 = {name: [found.p99_ms for found in each] for name, each in rounds.items()}
         report.add(f"p99_{kind}_to_best_peer", "ratio", _ratios(p99[ours.name], p99[best]))
+    at_equal = [[found.p99_ms for found in each] for each in zip(*measured.equal, strict=True)]
+    report.add("p99_equal_to_best_peer", "ratio", _ratios(*at_equal))
+    for name, values in zip(("buckets", "best_peer"), at_equal, strict=True):
+        report.add(f"{name}_equal_p99", "ms", values)
     for arm in contest:
         report.add(f"{arm.name}_rate", "sequences/s", rates[arm.name])
         for kind, rounds in (("closed", closed), ("open", opened)):

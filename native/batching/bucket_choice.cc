@@ -1,12 +1,13 @@
 #include "batching/bucket_choice.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace npuserve::batching {
 namespace {
 
 // Efficiencies that differ by less count as equal.
-constexpr double kEqual = 0.95;
+constexpr double kEqual = 0.96;
 
 // The rows of a line that go into `room`: its first requests, up to the one that does not fit. `without`: one that is
 // counted elsewhere.
@@ -29,6 +30,37 @@ bool is_of_single_rows(const RequestQueue& queue, size_t tier) {
   }
   return true;
 }
+
+// The requests of some lines of a tier in the order in which they came. The queue must not change meanwhile, but that a
+// request is removed after the next one was asked for.
+class ByAge {
+ public:
+  // heads: room to work in.
+  ByAge(const RequestQueue& queue, size_t tier, const std::vector<size_t>& lines, std::vector<Ticket>& heads)
+      : queue_(queue), heads_(heads) {
+    heads_.clear();
+    for (const size_t line : lines) {
+      if (queue.line(tier, line).requests > 0) heads_.push_back(queue.line(tier, line).first);
+    }
+  }
+
+  // kNoTicket after the last. Linear in the lines.
+  Ticket next() {
+    if (heads_.empty()) return kNoTicket;
+    Ticket& oldest = *std::ranges::min_element(heads_, {}, [&](Ticket ticket) { return queue_[ticket].sequence; });
+    const Ticket ticket = oldest;
+    oldest = queue_[ticket].behind;
+    if (oldest == kNoTicket) {
+      oldest = heads_.back();
+      heads_.pop_back();
+    }
+    return ticket;
+  }
+
+ private:
+  const RequestQueue& queue_;
+  std::vector<Ticket>& heads_;
+};
 
 }  // namespace
 
@@ -71,7 +103,6 @@ BucketChoice BucketChooser::fill(const RequestQueue& queue, size_t tier, size_t 
     const int64_t rows = fitting_rows(queue, line, gear.rows - choice.rows, counted);
     choice.rows += rows;
     choice.useful_ns += rows * buckets_[held].row_cost_ns;
-    choice.has_oldest |= held == oldest_line && rows > 0;
     choice.has_all &= rows + left_out == line.rows;
   }
   rate(gear, choice);
@@ -91,7 +122,6 @@ void BucketChooser::grow(const RequestQueue& queue, size_t tier, const UsableGea
     const int64_t rows = std::min(left, gear.rows - choice.rows);
     choice.rows += rows;
     choice.useful_ns += rows * buckets_[held].row_cost_ns;
-    choice.has_oldest |= held == oldest_line && rows > 0;
     growing.taken += rows;
     if (rows < left) break;
   }
@@ -104,7 +134,6 @@ BucketChoice BucketChooser::begin(size_t bucket, const RequestQueue& queue, std:
   choice.bucket = bucket;
   if (!leader) return choice;
   choice.leader = leader;
-  choice.has_oldest = true;
   choice.rows = queue[*leader].waiting.rows;
   choice.useful_ns = choice.rows * buckets_[queue[*leader].line].row_cost_ns;
   return choice;
@@ -120,11 +149,10 @@ std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, siz
                                                   std::optional<Ticket> leader) const {
   const size_t oldest_line = queue[leader ? *leader : queue.oldest(tier)].line;
   std::optional<BucketChoice> best;
-  std::optional<BucketChoice> best_with_oldest;
-  const auto consider = [](std::optional<BucketChoice>& current, const BucketChoice& choice) {
-    const bool is_better = !current || choice.efficiency > current->efficiency ||
-                           (choice.efficiency == current->efficiency && choice.rows > current->rows);
-    if (is_better) current = choice;
+  const auto consider = [&](const BucketChoice& choice) {
+    const bool is_better = !best || choice.efficiency > best->efficiency ||
+                           (choice.efficiency == best->efficiency && choice.rows > best->rows);
+    if (is_better) best = choice;
   };
   const bool has_single_rows = is_of_single_rows(queue, tier);
   for (size_t i = 0; i < buckets_.size(); ++i) {
@@ -140,17 +168,53 @@ std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, siz
         growing.choice = fill(queue, tier, i, gear, leader, oldest_line);
       }
       const BucketChoice& choice = growing.choice;
-      if (choice.rows > 0) {
-        consider(best, choice);
-        if (choice.has_oldest) consider(best_with_oldest, choice);
-      }
+      if (choice.rows > 0) consider(choice);
       if (choice.has_all) break;  // a larger gear costs more and has no more to do
     }
   }
-  const bool is_equal = best && best_with_oldest && best_with_oldest->efficiency >= kEqual * best->efficiency;
-  if (is_equal) best = best_with_oldest;
+  if (best) {
+    // What is queued could make a full batch: that another leaves some of it out does not change that.
+    const bool is_final = best->is_final;
+    const std::optional<BucketChoice> by_age = choose_by_age(queue, tier, leader, kEqual * best->efficiency);
+    if (by_age) best = by_age;
+    best->is_final |= is_final;
+  }
   const bool may_grow = best && !best->is_final && queue.next_tier(tier + 1) != queue.tiers();
   return may_grow ? with_later_tiers(queue, tier, *best, oldest_line) : best;
+}
+
+// leader: the tier's oldest, if there is one: it comes first.
+std::optional<BucketChoice> BucketChooser::choose_by_age(const RequestQueue& queue, size_t tier,
+                                                         std::optional<Ticket> leader, double least_efficiency) const {
+  std::optional<BucketChoice> best;
+  double most_ended = 0;
+  std::vector<Ticket> heads;
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    const UsableBucket& bucket = buckets_[i];
+    if (leader && std::ranges::find(bucket.holds, queue[*leader].line) == bucket.holds.end()) continue;
+    ByAge order(queue, tier, bucket.holds, heads);
+    BucketChoice choice = begin(i, queue, std::nullopt);
+    choice.is_by_age = true;
+    choice.leader = leader;
+    double waiting = 0;  // of all its requests: how many have come since
+    Ticket next = order.next();
+    for (const UsableGear& gear : bucket.gears) {
+      for (; next != kNoTicket && choice.rows + queue[next].waiting.rows <= gear.rows; next = order.next()) {
+        const QueuedRequest& request = queue[next];
+        choice.rows += request.waiting.rows;
+        choice.useful_ns += request.waiting.rows * buckets_[request.line].row_cost_ns;
+        waiting += static_cast<double>(queue.next_sequence() - request.sequence);
+      }
+      const double ended = waiting / static_cast<double>(gear.cost_ns);
+      rate(gear, choice);
+      if (choice.efficiency >= least_efficiency && ended > most_ended) {
+        best = choice;
+        most_ended = ended;
+      }
+      if (next == kNoTicket) break;  // a larger gear costs more and has no more to do
+    }
+  }
+  return best;
 }
 
 // Counts what take() will add from later tiers.
@@ -187,9 +251,19 @@ void BucketChooser::take(RequestQueue& queue, size_t tier, const BucketChoice& c
     taken.push_back(ticket);
     queue.remove(ticket);
   };
-  if (choice.leader) take_one(*choice.leader);
+  const std::vector<size_t>& holds = buckets_[choice.bucket].holds;
+  if (choice.is_by_age) {
+    std::vector<Ticket> heads;
+    ByAge order(queue, tier, holds, heads);
+    for (Ticket next = order.next(); next != kNoTicket && queue[next].waiting.rows <= room;) {
+      const Ticket ticket = std::exchange(next, order.next());
+      take_one(ticket);
+    }
+  } else if (choice.leader) {
+    take_one(*choice.leader);
+  }
   for (; tier < queue.tiers() && room > 0; tier = queue.next_tier(tier + 1)) {
-    for (const size_t held : buckets_[choice.bucket].holds) {
+    for (const size_t held : holds) {
       while (room > 0) {
         const Ticket first = queue.line(tier, held).first;
         if (first == kNoTicket || queue[first].waiting.rows > room) break;

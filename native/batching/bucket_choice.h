@@ -25,8 +25,8 @@ struct BucketChoice {
   int64_t rows = 0;              // that the tier's requests fill
   int64_t useful_ns = 0;         // what these would cost, each in the gear that suits it best
   double efficiency = 0;         // useful_ns over the gear's cost
-  bool has_oldest = false;       // the tier's oldest request is in it
   bool has_all = false;          // every request of the tier is in it that the gear's bucket holds
+  bool is_by_age = false;        // takes the requests as they came, else the longest first
   bool is_final = false;         // later requests could not make it better by more than what counts as equal
   std::optional<Ticket> leader;  // the request that must be in it
 };
@@ -41,13 +41,15 @@ class BucketChooser {
   int64_t row_cost_ns(size_t bucket) const { return buckets_[bucket].row_cost_ns; }
 
   // The best batch for the requests of a tier, with the leader if there is one. None if no gear holds what leads.
+  // The longest requests of a bucket waste least. Of batches that waste little more but take the requests as they came,
+  // the one that ends most waiting for its cost goes before it: that keeps the slowest answers near the median.
   // Requests of later tiers that its bucket holds may have it run in more rows, where that wastes less: else a trickle
   // of urgent requests would keep the others waiting for ever.
   // Time in buckets and gears, and in the rows of a gear where requests bring several; not in what is queued.
   std::optional<BucketChoice> choose(const RequestQueue& queue, size_t tier, std::optional<Ticket> leader) const;
 
   // Takes the requests of the choice out of the queue, and fills the rows that its gear has free with requests of later
-  // tiers. In the order of their rows: the leader, then the longest first.
+  // tiers. In the order of their rows.
   void take(RequestQueue& queue, size_t tier, const BucketChoice& choice, std::vector<Ticket>& taken) const;
 
  private:
@@ -71,6 +73,8 @@ class BucketChooser {
   BucketChoice fill(const RequestQueue& queue, size_t tier, size_t bucket, const UsableGear& gear,
                     std::optional<Ticket> leader, size_t oldest_line) const;
   void fill_up(const RequestQueue& queue, size_t tier, BucketChoice& choice) const;
+  std::optional<BucketChoice> choose_by_age(const RequestQueue& queue, size_t tier, std::optional<Ticket> leader,
+                                            double least_efficiency) const;
   BucketChoice with_later_tiers(const RequestQueue& queue, size_t tier, BucketChoice choice, size_t oldest_line) const;
 
   std::vector<UsableBucket> buckets_;

@@ -69,6 +69,9 @@ class RequestQueue {
   size_t size(size_t tier) const { return tier_sizes_[tier]; }
   size_t size() const { return size_; }
 
+  // More than that of any request that has come.
+  uint64_t next_sequence() const { return next_sequence_; }
+
   // Grows with every change.
   uint64_t changes() const { return changes_; }
 

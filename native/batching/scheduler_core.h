@@ -38,7 +38,7 @@ struct QueuePolicy {
 struct SchedulerOptions {
   PolicyOptions batching;
   bool buckets = false;
-  int64_t max_overtaken = 8;  // batches
+  int64_t max_overtaken = 0;  // batches
   int64_t levels = 1;         // of priority, counted from 1
   int64_t default_level = 1;
   QueuePolicy default_policy{};

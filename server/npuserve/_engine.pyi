@@ -202,7 +202,7 @@ class ModelOptions:
         default_policy: tuple[int, bool, bool, int] = ...,
         policies: Mapping[int, tuple[int, bool, bool, int]] = ...,
         buckets: bool = False,
-        max_overtaken: int = 8,
+        max_overtaken: int = 0,
         mask_input: str | None = None,
         padding: Mapping[str, float] = ...,
         detect_padding: bool = False,

@@ -30,7 +30,7 @@ struct Settings {
   size_t devices = 1;
   uint64_t seed = 1;
   int64_t delay_us = 0;
-  int64_t max_overtaken = 8;
+  int64_t max_overtaken = 0;
   int64_t max_queue_size = 0;
   int64_t max_wait_us = 0;    // admission
   int64_t target_p99_us = 0;  // of the adaptive delay

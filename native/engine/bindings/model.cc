@@ -458,7 +458,7 @@ void register_model(py::module_& module) {
            py::arg("preserve_ordering") = false, py::arg("levels") = 0, py::arg("default_level") = 0,
            py::arg("default_policy") = PythonQueuePolicy(),
            py::arg("policies") = std::map<int64_t, PythonQueuePolicy>(), py::arg("buckets") = false,
-           py::arg("max_overtaken") = 8, py::arg("mask_input") = py::none(),
+           py::arg("max_overtaken") = 0, py::arg("mask_input") = py::none(),
            py::arg("padding") = std::map<std::string, double>(), py::arg("detect_padding") = false,
            py::arg("admission_max_wait_us") = 0, py::arg("adaptive_delay_p99_us") = 0, py::arg("check_finite") = false)
       .def("share", share, py::arg("turns"), py::kw_only(), py::arg("devices"), py::arg("has_turns"), py::arg("weight"),

@@ -16,7 +16,7 @@ from npuserve.core.signature import ModelSignature, TensorSpec
 _MASKS = ("attention_mask", "input_mask")
 _BERT_INPUTS = frozenset({*_MASKS, "input_ids", "token_type_ids", "segment_ids", "position_ids"})
 _BUCKETS, _MASK, _DETECT, _OVERTAKEN = "buckets", "bucket_mask", "bucket_detect_padding", "bucket_max_overtaken"
-_MAX_OVERTAKEN = 8
+_MAX_OVERTAKEN = 0
 _LARGEST_FLOATS = {
     Dtype.FP16: float(np.finfo(np.float16).max),
     Dtype.BF16: (2 - 2**-7) * 2.0**127,
