@@ -8,7 +8,8 @@
 //   - equal shapes: Triton's dynamic batcher (policy.h). Only requests of one row shape share a batch, in order.
 //   - buckets: requests of different lengths share a batch. An instance that can take one gets, of all pairs of a gear
 //     and requests that it holds, the one that wastes the least: the cost of running each request in the best gear for
-//     its length, summed, over the cost of the gear (bucket_choice.h). An idle instance never waits. A request may be
+//     its length, summed, over the cost of the gear; or one that wastes little more and takes the requests as they came
+//     (bucket_choice.h). An idle instance never waits. A request may be
 //     passed over by `max_overtaken` batches, and for `max_queue_delay_ns` if that is not 0; from then on every batch
 //     begins with the oldest request of its level, until that one has gone: nobody starves within a level. A batch
 //     passes over a request if it is led by the request's level and all that it takes of it is younger (overtaking.h).

@@ -83,8 +83,8 @@ def add_plain_models(repository: Path) -> None:
         version.mkdir(parents=True)
         (repository / backend / "config.pbtxt").write_text(PLAIN.replace("BACKEND", backend))
     copy = helper.make_node("Identity", ["X"], ["Y"])
-    ends = [[graph_input(name, TensorProto.FLOAT, ["n", 1])] for name in ("X", "Y")]
-    onnx.save(onnx_model([copy], *ends), str(repository / "onnxruntime" / "1" / "model.onnx"))
+    x, y = (graph_input(name, TensorProto.FLOAT, ["n", 1]) for name in ("X", "Y"))
+    onnx.save(onnx_model([copy], [x], [y]), str(repository / "onnxruntime" / "1" / "model.onnx"))
     (repository / "python" / "1" / "model.py").write_text(SEES_SEQUENCE)
     for name, step, output in (("of_plain", "onnxruntime", "Y"), ("of_direct", "direct", "SUM")):
         (repository / name / "1").mkdir(parents=True)
