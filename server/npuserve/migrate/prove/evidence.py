@@ -94,7 +94,8 @@ def speed_checks(new: Standing, old: Standing, limits: ProveSettings) -> list[Ch
     alone decides nothing unless it does so in half of the rounds.
     """
     at = f"at {new.concurrency} at once, median of {len(new.rounds)} rounds, of the baseline's"
-    pairs = list(zip(new.rounds, old.rounds, strict=True))
+    # Of a round in which the old service answered nothing, nothing follows.
+    pairs = [(one, other) for one, other in zip(new.rounds, old.rounds, strict=True) if other.qps]
     return [
         Check(
             name=f"QPS {at}",
@@ -105,7 +106,7 @@ def speed_checks(new: Standing, old: Standing, limits: ProveSettings) -> list[Ch
         ),
         Check(
             name=f"P99 {at}",
-            value=_typical([_ratio(one.p99_ms, other.p99_ms) for one, other in pairs]),
+            value=_typical([_ratio(one.p99_ms, other.p99_ms) if one.qps else math.inf for one, other in pairs]),
             sense="at most",
             limit=_percent(limits.max_p99_ratio),
             unit="%",
@@ -144,8 +145,8 @@ def _ratio(value: float, of: float) -> float:
 
 
 def _typical(ratios: Sequence[float]) -> float:
-    """Return the median in percent; NaN if one is none."""
-    return math.nan if any(map(math.isnan, ratios)) else _percent(median(ratios))
+    """Return the median in percent; NaN of nothing."""
+    return _percent(median(ratios)) if ratios else math.nan
 
 
 def _percent(share: float) -> float:

@@ -81,6 +81,17 @@ def test_a_round_in_which_one_had_bad_luck_decides_nothing() -> None:
     assert names(evidence(standings=[new, old])) == []
 
 
+def test_a_round_without_answers_is_the_worst_of_the_new_service_and_says_nothing_of_the_old() -> None:
+    none, fair = Round(0, math.nan), Round(100, 10)
+    new = replace(standing("npuserve", 100, 10), rounds=(none, fair, fair, fair))
+    old = replace(standing("baseline", 100, 10), rounds=(fair, fair, none, fair))
+    assert [check.value for check in speed_checks(new, old, LIMITS)] == [100, 100]
+    mostly_dead = replace(new, rounds=(none, none, fair, fair))
+    assert [check.value for check in speed_checks(mostly_dead, old, LIMITS)] == [0, math.inf]
+    silent = replace(old, rounds=(none,) * 4)
+    assert all(math.isnan(check.value) for check in speed_checks(new, silent, LIMITS))
+
+
 def test_better_than_the_baseline_is_no_drop() -> None:
     better = evidence(scores={"npuserve": Score(1000, 1000), "baseline": Score(905, 1000)})
     assert names(better) == []
