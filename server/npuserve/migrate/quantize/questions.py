@@ -47,8 +47,8 @@ class Grade:
             drops = [of.accuracy - self.accuracy]
             if self.f1 is not None and of.f1 is not None:
                 drops.append(of.f1 - self.f1)
-            return 100 * max(drops)
-        return 100 * (1 - (self.agreement if self.has_classes else self.cosine))
+            return _points(max(drops))
+        return _points(1 - (self.agreement if self.has_classes else self.cosine))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON, without what is not known."""
@@ -121,6 +121,11 @@ def read_questions(settings: Settings, exported: Path, model: onnx.ModelProto, l
     if not samples:
         raise MigrationError(f"{exported / 'baseline.npz'} holds no samples", "run the export again")
     return Questions(fit_to_graph(samples, model), None)
+
+
+def _points(share: float) -> float:
+    """Return points without the last bits of a difference, which would put an equal drop above its limit."""
+    return round(100 * share, 6)
 
 
 def _batches(samples: Sequence[Tensors], rows: int) -> list[list[int]]:
