@@ -6,8 +6,12 @@
 namespace npuserve::batching {
 namespace {
 
-// Efficiencies that differ by less count as equal.
-constexpr double kEqual = 0.96;
+// Efficiencies that differ by less count as equal. Small batches that waste more cost throughput that the table does
+// not know of: what surrounds an execution.
+constexpr double kEqual = 0.98;
+
+// A batch that wastes no more need not wait for later requests, nor run in more rows for those of later tiers.
+constexpr double kGoodEnough = 0.95;
 
 // The rows of a line that go into `room`: its first requests, up to the one that does not fit. `without`: one that is
 // counted elsewhere.
@@ -31,34 +35,47 @@ bool is_of_single_rows(const RequestQueue& queue, size_t tier) {
   return true;
 }
 
-// The requests of some lines of a tier in the order in which they came. The queue must not change meanwhile, but that a
-// request is removed after the next one was asked for.
-class ByAge {
+// The requests of some lines of a tier: in the order in which they came, or the leader and then line by line. The queue
+// must not change meanwhile, but that a request is removed after the next one was asked for.
+class Walk {
  public:
   // heads: room to work in.
-  ByAge(const RequestQueue& queue, size_t tier, const std::vector<size_t>& lines, std::vector<Ticket>& heads)
-      : queue_(queue), heads_(heads) {
+  Walk(const RequestQueue& queue, size_t tier, const std::vector<size_t>& lines, bool by_age, Ticket leader,
+       std::vector<Ticket>& heads)
+      : queue_(queue), by_age_(by_age), leader_(by_age ? kNoTicket : leader), heads_(heads) {
     heads_.clear();
-    for (const size_t line : lines) {
-      if (queue.line(tier, line).requests > 0) heads_.push_back(queue.line(tier, line).first);
+    for (size_t i = lines.size(); i-- > 0;) {
+      const Line& line = queue.line(tier, lines[i]);
+      if (line.requests > 0) heads_.push_back(line.first);
     }
   }
 
   // kNoTicket after the last. Linear in the lines.
   Ticket next() {
+    if (leader_ != kNoTicket && !std::exchange(has_led_, true)) return leader_;
+    Ticket ticket = step();
+    if (ticket == leader_) ticket = step();
+    return ticket;
+  }
+
+ private:
+  Ticket step() {
     if (heads_.empty()) return kNoTicket;
-    Ticket& oldest = *std::ranges::min_element(heads_, {}, [&](Ticket ticket) { return queue_[ticket].sequence; });
-    const Ticket ticket = oldest;
-    oldest = queue_[ticket].behind;
-    if (oldest == kNoTicket) {
-      oldest = heads_.back();
+    const auto sequence = [&](Ticket ticket) { return queue_[ticket].sequence; };
+    Ticket& head = by_age_ ? *std::ranges::min_element(heads_, {}, sequence) : heads_.back();
+    const Ticket ticket = head;
+    head = queue_[ticket].behind;
+    if (head == kNoTicket) {
+      head = heads_.back();
       heads_.pop_back();
     }
     return ticket;
   }
 
- private:
   const RequestQueue& queue_;
+  const bool by_age_;
+  const Ticket leader_;
+  bool has_led_ = false;
   std::vector<Ticket>& heads_;
 };
 
@@ -142,7 +159,7 @@ BucketChoice BucketChooser::begin(size_t bucket, const RequestQueue& queue, std:
 void BucketChooser::rate(const UsableGear& gear, BucketChoice& choice) const {
   choice.gear = gear;
   choice.efficiency = static_cast<double>(choice.useful_ns) / static_cast<double>(gear.cost_ns);
-  choice.is_final = choice.rows >= buckets_[choice.bucket].best_rows && choice.efficiency >= kEqual;
+  choice.is_final = choice.rows >= buckets_[choice.bucket].best_rows && choice.efficiency >= kGoodEnough;
 }
 
 std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, size_t tier,
@@ -175,43 +192,46 @@ std::optional<BucketChoice> BucketChooser::choose(const RequestQueue& queue, siz
   if (best) {
     // What is queued could make a full batch: that another leaves some of it out does not change that.
     const bool is_final = best->is_final;
-    const std::optional<BucketChoice> by_age = choose_by_age(queue, tier, leader, kEqual * best->efficiency);
-    if (by_age) best = by_age;
+    const double enough = kEqual * best->efficiency;
+    if (const auto choice = choose_by_waiting(queue, tier, leader, enough)) best = choice;
     best->is_final |= is_final;
   }
   const bool may_grow = best && !best->is_final && queue.next_tier(tier + 1) != queue.tiers();
   return may_grow ? with_later_tiers(queue, tier, *best, oldest_line) : best;
 }
 
-// leader: the tier's oldest, if there is one: it comes first.
-std::optional<BucketChoice> BucketChooser::choose_by_age(const RequestQueue& queue, size_t tier,
-                                                         std::optional<Ticket> leader, double least_efficiency) const {
+// The batch that ends most waiting for its cost, of those that waste no more than is allowed.
+std::optional<BucketChoice> BucketChooser::choose_by_waiting(const RequestQueue& queue, size_t tier,
+                                                             std::optional<Ticket> leader,
+                                                             double least_efficiency) const {
   std::optional<BucketChoice> best;
   double most_ended = 0;
   std::vector<Ticket> heads;
   for (size_t i = 0; i < buckets_.size(); ++i) {
-    const UsableBucket& bucket = buckets_[i];
-    if (leader && std::ranges::find(bucket.holds, queue[*leader].line) == bucket.holds.end()) continue;
-    ByAge order(queue, tier, bucket.holds, heads);
-    BucketChoice choice = begin(i, queue, std::nullopt);
-    choice.is_by_age = true;
-    choice.leader = leader;
-    double waiting = 0;  // of all its requests: how many have come since
-    Ticket next = order.next();
-    for (const UsableGear& gear : bucket.gears) {
-      for (; next != kNoTicket && choice.rows + queue[next].waiting.rows <= gear.rows; next = order.next()) {
-        const QueuedRequest& request = queue[next];
-        choice.rows += request.waiting.rows;
-        choice.useful_ns += request.waiting.rows * buckets_[request.line].row_cost_ns;
-        waiting += static_cast<double>(queue.next_sequence() - request.sequence);
+    const std::vector<size_t>& holds = buckets_[i].holds;
+    if (leader && std::ranges::find(holds, queue[*leader].line) == holds.end()) continue;
+    for (const bool by_age : {true, false}) {
+      Walk walk(queue, tier, holds, by_age, leader.value_or(kNoTicket), heads);
+      BucketChoice choice = begin(i, queue, std::nullopt);
+      choice.is_by_age = by_age;
+      choice.leader = leader;
+      double waiting = 0;  // of all its requests: how many have come since
+      Ticket next = walk.next();
+      for (const UsableGear& gear : buckets_[i].gears) {
+        for (; next != kNoTicket && choice.rows + queue[next].waiting.rows <= gear.rows; next = walk.next()) {
+          const QueuedRequest& request = queue[next];
+          choice.rows += request.waiting.rows;
+          choice.useful_ns += request.waiting.rows * buckets_[request.line].row_cost_ns;
+          waiting += static_cast<double>(queue.next_sequence() - request.sequence);
+        }
+        const double ended = waiting / static_cast<double>(gear.cost_ns);
+        rate(gear, choice);
+        if (choice.efficiency >= least_efficiency && ended > most_ended) {
+          best = choice;
+          most_ended = ended;
+        }
+        if (next == kNoTicket) break;  // a larger gear costs more and has no more to do
       }
-      const double ended = waiting / static_cast<double>(gear.cost_ns);
-      rate(gear, choice);
-      if (choice.efficiency >= least_efficiency && ended > most_ended) {
-        best = choice;
-        most_ended = ended;
-      }
-      if (next == kNoTicket) break;  // a larger gear costs more and has no more to do
     }
   }
   return best;
@@ -238,7 +258,7 @@ BucketChoice BucketChooser::with_later_tiers(const RequestQueue& queue, size_t t
     if (gear.rows <= choice.gear.rows) continue;
     BucketChoice larger = fill(queue, tier, choice.bucket, gear, choice.leader, oldest_line);
     fill_up(queue, tier, larger);
-    if (kEqual * larger.efficiency > choice.efficiency) choice = larger;
+    if (kGoodEnough * larger.efficiency > choice.efficiency) choice = larger;
   }
   return choice;
 }
@@ -254,9 +274,9 @@ void BucketChooser::take(RequestQueue& queue, size_t tier, const BucketChoice& c
   const std::vector<size_t>& holds = buckets_[choice.bucket].holds;
   if (choice.is_by_age) {
     std::vector<Ticket> heads;
-    ByAge order(queue, tier, holds, heads);
-    for (Ticket next = order.next(); next != kNoTicket && queue[next].waiting.rows <= room;) {
-      const Ticket ticket = std::exchange(next, order.next());
+    Walk walk(queue, tier, holds, true, kNoTicket, heads);
+    for (Ticket next = walk.next(); next != kNoTicket && queue[next].waiting.rows <= room;) {
+      const Ticket ticket = std::exchange(next, walk.next());
       take_one(ticket);
     }
   } else if (choice.leader) {

@@ -27,7 +27,7 @@ struct BucketChoice {
   double efficiency = 0;         // useful_ns over the gear's cost
   bool has_all = false;          // every request of the tier is in it that the gear's bucket holds
   bool is_by_age = false;        // takes the requests as they came, else the longest first
-  bool is_final = false;         // later requests could not make it better by more than what counts as equal
+  bool is_final = false;         // later requests could make it little better
   std::optional<Ticket> leader;  // the request that must be in it
 };
 
@@ -41,8 +41,8 @@ class BucketChooser {
   int64_t row_cost_ns(size_t bucket) const { return buckets_[bucket].row_cost_ns; }
 
   // The best batch for the requests of a tier, with the leader if there is one. None if no gear holds what leads.
-  // The longest requests of a bucket waste least. Of batches that waste little more but take the requests as they came,
-  // the one that ends most waiting for its cost goes before it: that keeps the slowest answers near the median.
+  // Of batches that waste little more than the best, among them those that take the requests as they came and smaller
+  // ones, it is the one that ends most waiting for its cost: that keeps the slowest answers near the median.
   // Requests of later tiers that its bucket holds may have it run in more rows, where that wastes less: else a trickle
   // of urgent requests would keep the others waiting for ever.
   // Time in buckets and gears, and in the rows of a gear where requests bring several; not in what is queued.
@@ -73,8 +73,8 @@ class BucketChooser {
   BucketChoice fill(const RequestQueue& queue, size_t tier, size_t bucket, const UsableGear& gear,
                     std::optional<Ticket> leader, size_t oldest_line) const;
   void fill_up(const RequestQueue& queue, size_t tier, BucketChoice& choice) const;
-  std::optional<BucketChoice> choose_by_age(const RequestQueue& queue, size_t tier, std::optional<Ticket> leader,
-                                            double least_efficiency) const;
+  std::optional<BucketChoice> choose_by_waiting(const RequestQueue& queue, size_t tier, std::optional<Ticket> leader,
+                                                double least_efficiency) const;
   BucketChoice with_later_tiers(const RequestQueue& queue, size_t tier, BucketChoice choice, size_t oldest_line) const;
 
   std::vector<UsableBucket> buckets_;

@@ -27,13 +27,24 @@ int64_t elements_of(const core::Gear& gear) {
   return elements;
 }
 
+// Until gears are measured: what an execution costs besides its rows is taken for one more of the longest. Without it
+// nothing would be gained by sharing one.
+int64_t unmeasured_overhead(const core::Signature& signature) {
+  int64_t longest = 0;
+  for (const core::Gear& gear : signature.gears) {
+    longest = std::max(longest, elements_of(gear) / std::max<int64_t>(1, gear.input_shapes[0][0]));
+  }
+  return longest;
+}
+
 template <typename Axes>
 std::vector<Candidate> candidates(const core::Signature& signature, std::span<const int64_t> costs_ns,
                                   const Axes& axes) {
   std::vector<Candidate> found;
+  const int64_t overhead = unmeasured_overhead(signature);
   for (size_t i = 0; i < signature.gears.size(); ++i) {
     const core::Gear& gear = signature.gears[i];
-    const int64_t cost_ns = costs_ns.empty() ? elements_of(gear) : costs_ns[i];
+    const int64_t cost_ns = costs_ns.empty() ? overhead + elements_of(gear) : costs_ns[i];
     Candidate candidate{
         .gear = i, .rows = gear.input_shapes[0][0], .cost_ns = std::max<int64_t>(1, cost_ns), .sizes = {}};
     for (const auto& [input, axis] : axes) candidate.sizes.push_back(gear.input_shapes[input][axis]);

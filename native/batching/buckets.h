@@ -34,7 +34,8 @@ class BucketTable {
   BucketTable() = default;
 
   // costs_ns: what each gear takes, by its number in the signature; empty: as many nanoseconds as its inputs have
-  // elements. A gear that costs more than one that holds as much is left out. REQUIRES: a signature that batches.
+  // elements, with one more row of the longest. A gear that costs more than one that holds as much is left out.
+  // REQUIRES: a signature that batches.
   BucketTable(const core::Signature& signature, std::span<const int64_t> costs_ns);
 
   // By cost of a row, ascending.

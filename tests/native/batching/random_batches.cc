@@ -90,11 +90,17 @@ void RandomRun::pass_over(const TakenBatch& batch, int64_t delay_ns) {
     const Waiting& request = waiting_.at(ticket);
     if (request.tier == led) oldest_taken = std::min(oldest_taken, request.joined);
   }
+  int64_t oldest = std::numeric_limits<int64_t>::max();
+  for (const auto& [ticket, request] : waiting_) {
+    if (request.tier == led) oldest = std::min(oldest, request.joined);
+  }
   for (auto& [ticket, request] : waiting_) {
     if (taken.contains(ticket) || request.tier != led || request.joined >= oldest_taken) continue;
     ++request.passed_over;
     rule(request.passed_over <= setup_.options.max_overtaken, "nobody is overtaken by more batches than may be");
-    rule(delay_ns == 0 || now_ns_ - request.arrival_ns < delay_ns, "nobody is overtaken beyond the queue delay");
+    // One that was timed out and delayed is behind those that are younger.
+    const bool is_late = delay_ns > 0 && now_ns_ - request.arrival_ns >= delay_ns;
+    rule(request.joined > oldest || !is_late, "nobody is overtaken beyond the queue delay");
   }
 }
 

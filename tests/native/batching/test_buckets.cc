@@ -34,10 +34,10 @@ TEST_CASE("a bucket is a row shape, with its gears by rows; buckets stand by wha
   CHECK(table.buckets()[1].gears[1].rows == 8);
 }
 
-TEST_CASE("without measured costs a gear takes a nanosecond for each element of its inputs") {
+TEST_CASE("without measured costs a gear takes a nanosecond for each element of its inputs and of one more row") {
   const BucketTable table(tokens({{8, 128}}), {});
-  CHECK(table.buckets()[0].gears[0].cost_ns == 2 * 8 * 128);
-  CHECK(table.buckets()[0].row_cost_ns == 2 * 128);
+  CHECK(table.buckets()[0].gears[0].cost_ns == 2 * (8 + 1) * 128);
+  CHECK(table.buckets()[0].row_cost_ns == 2 * (8 + 1) * 128 / 8);
 }
 
 TEST_CASE("a row costs what it does in the gear that is cheapest a row") {
@@ -91,7 +91,8 @@ TEST_CASE("a request belongs to a bucket whose requests may have as many rows") 
   core::Signature signature;
   signature.inputs = {{"image", core::Dtype::kFp32, {-1, -1, -1}}};
   signature.gears = {{{{2, 10, 20}}, {}}, {{{8, 20, 10}}, {}}};
-  const BucketTable table(signature, {});
+  const std::vector<int64_t> costs = {400, 1600};
+  const BucketTable table(signature, costs);
   CHECK(table.buckets()[0].most_rows == 2);
   CHECK(bucket_of(table, {10, 10}) == 0);
   CHECK(table.bucket_of(std::vector<int64_t>{10, 10}, 3) == 1);
