@@ -1,15 +1,25 @@
 # One doctest program a room: tests/native/ROOM/*.cc. They are run by pytest (tests/native/test_native.py).
 find_path(DOCTEST_INCLUDE_DIR doctest/doctest.h REQUIRED)
 
+# What the tests themselves do is not what takes their time; the rooms are compiled as they are shipped.
+set(TEST_OPTIONS -O1)
+
+# doctest itself, compiled once.
+add_library(doctest_main OBJECT ${REPOSITORY_DIR}/tests/native/main.cc)
+target_include_directories(doctest_main SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
+target_link_libraries(doctest_main PRIVATE npuserve_flags)
+target_compile_options(doctest_main PRIVATE ${TEST_OPTIONS})
+
 function(add_room_tests name)
   file(GLOB sources CONFIGURE_DEPENDS ${REPOSITORY_DIR}/tests/native/${name}/*.cc)
   if(NOT sources)
     return()
   endif()
-  add_executable(test_${name} ${sources} ${REPOSITORY_DIR}/tests/native/main.cc)
+  add_executable(test_${name} ${sources})
   target_include_directories(test_${name} SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
   target_include_directories(test_${name} PRIVATE ${REPOSITORY_DIR}/tests/native)
-  target_link_libraries(test_${name} PRIVATE npuserve_flags ${ARGN})
+  target_compile_options(test_${name} PRIVATE ${TEST_OPTIONS})
+  target_link_libraries(test_${name} PRIVATE npuserve_flags doctest_main ${ARGN})
   set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 endfunction()
 
