@@ -19,10 +19,10 @@ from benchmarks.parity.peers import npuserve_peer, triton_peer
 from benchmarks.scheduling.clients import MODEL, Classifier, litserve_classifier, triton_classifier
 from benchmarks.scheduling.sentences import LONGEST
 
-BATCH = 16
+BATCH = 8
 THREADS = os.cpu_count() or 1
-# As long as the lengths are finer than the sentences', more of them gain nothing.
-LENGTHS = ",".join(str(length) for length in range(8, LONGEST + 1, 8))
+# Finer where most sentences are: what is padded is waste.
+LENGTHS = ",".join(str(length) for length in (*range(8, 64, 4), *range(64, LONGEST + 1, 8)))
 # How long LitServe waits for a batch to fill: about an execution of one sentence.
 LITSERVE_WAIT_SECONDS = 0.005
 

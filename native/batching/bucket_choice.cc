@@ -8,7 +8,7 @@ namespace {
 
 // Efficiencies that differ by less count as equal. Small batches that waste more cost throughput that the table does
 // not know of: what surrounds an execution.
-constexpr double kEqual = 0.98;
+constexpr double kEqual = 0.97;
 
 // A batch that wastes no more need not wait for later requests, nor run in more rows for those of later tiers.
 constexpr double kGoodEnough = 0.95;

@@ -38,7 +38,7 @@ def test_tables_are_the_parts_and_paths_are_relative_to_the_file(tmp_path: Path)
     assert found.settings.source.labels == ("bad", "good")
     assert found.settings.compile.batches == (1, 8)
     assert isinstance(found.settings.prove.seconds, float)
-    assert found.settings.compare.min_cosine == 0.999
+    assert found.settings.compare.min_cosine is None
 
 
 def test_without_a_file_flags_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
