@@ -120,10 +120,14 @@ TEST_CASE("on a model without levels and timeouts, priorities and timeouts mean 
 
 TEST_CASE("a request that has waited too long is refused while the device is still busy, and is counted") {
   ManualDevice device(false);
-  const auto model = make_model(device, with_policy({.timeout_ns = kMillisecond}));
+  ModelOptions made = with_levels(2, 1);
+  made.scheduling.default_policy = {.timeout_ns = kMillisecond};
+  // That of the running one, which may take longer than that to begin.
+  made.scheduling.policies[1] = {};
+  const auto model = make_model(device, made);
   Client client(*model);
   const uint64_t running = occupy(client, device);
-  const testing::Answer expired = client.answer(client.send(1, 4));
+  const testing::Answer expired = client.answer(send(client, *model, 2));
   CHECK(expired.status.code() == core::StatusCode::kUnavailable);
   CHECK(expired.status.message() == "Request timeout expired");
   CHECK(expired.deliveries == 0);
