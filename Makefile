@@ -6,7 +6,7 @@ BUILD  := build/editable
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 CXX_FILES    = $(shell git ls-files 'native/*.h' 'native/*.cc' 'tests/native/*.h' 'tests/native/*.cc' \
-                 'tests/fuzz/*.h' 'tests/fuzz/*.cc' 'benchmarks/*.cc')
+                 'tests/fuzz/*.h' 'tests/fuzz/*.cc' 'benchmarks/*.h' 'benchmarks/*.cc')
 NATIVE_INPUT = $(shell find native proto tests/native tests/fuzz -type f -not -path '*/corpus/*')
 CMAKE_TREE   = cmake -S native -G Ninja -DNPUSERVE_TESTS=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 # Debian packages: HTTP/2 and compression, the framework of the native tests, what the real perf_analyzer links, h2load.
@@ -14,6 +14,9 @@ SYSTEM_PACKAGES = libnghttp2-dev zlib1g-dev doctest-dev libb64-0d nghttp2-client
 # `make fuzz` alone needs clang, for its libFuzzer: so many inputs a target.
 FUZZ_PACKAGES = clang
 RUNS ?= 1000000
+# The tests of one file run in one process, in their order; files go to whichever process is free.
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+TEST_PROCESSES ?= 2
 # On a terminal pip draws its own progress bars; in a log they are noise.
 PIP_FLAGS = --disable-pip-version-check $(if $(MAKE_TERMOUT),,--quiet)
 
@@ -66,10 +69,10 @@ migrate-demo: setup
 	@$(BIN)/python examples/bert_small/migrate.py $(FLAGS) $(MODELS)
 
 test: setup lint
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: setup
-	@$(BIN)/python -m pytest tests/unit tests/native tests/fuzz tests/test_layering.py
+	@$(PYTEST) tests/unit tests/native tests/fuzz tests/test_layering.py
 
 lint: setup
 	ruff format --check .

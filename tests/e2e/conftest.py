@@ -1,8 +1,10 @@
 """The demo's models, built by the example's own commands, and servers on them."""
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,21 @@ sys.path.insert(0, str(EXAMPLE))
 REPOSITORIES = {"must_keep_origin_dtype": WORK / "repository", "force_fp16": WORK / "repository_fp16"}
 
 
+@contextmanager
+def building_alone() -> Iterator[None]:
+    """Of several processes of the tests, one at a time builds what they share."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def example_command() -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(script: str, *arguments: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(EXAMPLE / script), *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+        with building_alone():
+            return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
 
     return run
 
@@ -30,6 +42,15 @@ def work() -> Path:
     """Where the demo keeps what it builds; the tests share it."""
     WORK.mkdir(parents=True, exist_ok=True)
     return WORK
+
+
+@pytest.fixture(scope="session")
+def encoder(work: Path) -> Path:
+    """The folder of the encoder that the demo's models stand on."""
+    from models import unpack_encoder
+
+    with building_alone():
+        return unpack_encoder(work)
 
 
 @pytest.fixture(scope="module", params=list(REPOSITORIES))

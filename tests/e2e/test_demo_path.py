@@ -62,12 +62,11 @@ def pytorch_logits(model: str, sentences: Sequence["Encoded"], work: Path) -> li
 
 
 @pytest.fixture(scope="session")
-def tasks(work: Path) -> dict[str, Task]:
+def tasks(work: Path, encoder: Path) -> dict[str, Task]:
     from corpora import ner_corpus, sentiment_corpus
-    from models import unpack_encoder
     from tokens import TextEncoder
 
-    tokens = TextEncoder(unpack_encoder(work))
+    tokens = TextEncoder(encoder)
     sentences = {
         "sentiment": [tokens.sentence(s.text) for s in sentiment_corpus().held_out[: SENTENCES["sentiment"]]],
         "ner": [tokens.words(s.words) for s in ner_corpus().held_out[: SENTENCES["ner"]]],
