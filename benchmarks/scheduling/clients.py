@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -13,6 +14,7 @@ import tritonclient.grpc.aio as triton
 from benchmarks.scheduling.load import Ask
 
 MODEL = "sentiment"
+IDLE_SECONDS = 3.0
 _HEAD = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
 Logits = npt.NDArray[np.float32]
 
@@ -54,11 +56,12 @@ class LitServeClassifier:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        # When each was used last: the server closes what has been idle for 5 s, at the moment of the next request too.
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def logits(self, ids: Sequence[int]) -> Logits:
         """Return the logits of one sentence. Raises ConnectionError if the answer is not 200."""
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = await self._connection()
         body = json.dumps({"input_ids": list(ids)}).encode()
         writer.write(_HEAD.format(length=len(body)).encode() + body)
         answer_head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -66,12 +69,20 @@ class LitServeClassifier:
         content = await reader.readexactly(length)
         if not answer_head.startswith("http/1.1 200"):
             raise ConnectionError(f"LitServe answered {answer_head.splitlines()[0]}: {content[:200]!r}")
-        self._idle.append((reader, writer))
+        self._idle.append((time.monotonic(), reader, writer))
         return np.array(json.loads(content)["logits"], np.float32)
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            used, reader, writer = self._idle.pop()
+            if time.monotonic() - used < IDLE_SECONDS:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self._port)
 
     def close(self) -> None:
         """Close the connections."""
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.close()
 
 
