@@ -29,7 +29,7 @@ struct Gear {
 // One operator of the compiled graph.
 struct Operator {
   std::string name;
-  std::string type;       // as Ascend names it
+  std::string type;  // as Ascend names it
   // What its output is rounded to: FP32, FP16, BF16; or the element type if not a float. INT8 where it quantizes or
   // multiplies integers.
   std::string precision;
