@@ -1,5 +1,6 @@
 """`loadgen_sink`: a server that does nothing but answer, with the answer of the identity model."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ PROGRAM = Path(__file__).resolve().parents[2] / "build" / "editable" / "loadgen_
 
 
 @contextmanager
-def sink(work: Path) -> Iterator[str]:
-    """Run it; yields its address."""
+def sink(work: Path, idle: bool = False) -> Iterator[str]:
+    """Run it, only when nobody else wants the core if `idle`; yields its address."""
     answer = service_pb2.ModelInferResponse(model_name=MODEL)
     answer.outputs.add(name="OUTPUT0", datatype="FP32", shape=(1, NUMBERS))
     answer.raw_output_contents.append(np.zeros(NUMBERS, np.float32).tobytes())
@@ -25,6 +26,8 @@ def sink(work: Path) -> Iterator[str]:
     with subprocess.Popen([PROGRAM, file], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
+            if idle:
+                os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
             yield f"127.0.0.1:{int(process.stdout.readline())}"
         finally:
             process.kill()

@@ -2,8 +2,8 @@
 
 Three servers with an identity model of 128 FP32 numbers: one without a shadow; one that mirrors 10 % to a reference;
 one whose reference cannot be reached, so that its requests are copied and no more. The same open loop goes to each in
-turn, round by round, so that the machine's noise is everybody's. The reference is a sink that only answers: a real one
-would take the cores of the machine that is measured, where in service it has its own.
+turn, round by round, so that the machine's noise is everybody's. The reference is a sink that only answers, when nobody
+else wants the core: in service it has cores of its own.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     shutil.rmtree(WORK, ignore_errors=True)
     write_model(WORK / "models", MODEL)
-    with sink(WORK) as reference, ExitStack() as stack:
+    with sink(WORK, idle=True) as reference, ExitStack() as stack:
         servers = {"plain": stack.enter_context(serving(WORK / "models", WORK / "plain.log"))}
         for name, where in (("shadow", reference), ("tap", NOBODY)):
             verb = ("shadow", f"--reference={where}", f"--share={arguments.share}", f"--report={WORK / name}")
