@@ -2,9 +2,6 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from support.golden_changes import (
     NO_ID,
@@ -28,43 +25,10 @@ from support.golden_changes import (
     with_id,
     with_values,
 )
+from support.golden_difference import Difference
 
 # Calls that end the real server's process, by family: they have no golden answer, but npuserve must answer them.
 PEER_DIES = {"streaming": ("strict stream: a decoupled error",)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A row of the table, and what it does to golden answers.
-
-    topic, triton, npuserve, reason: the row. calls: patterns of `family/name` of the calls whose answers differ.
-    change: makes npuserve's answer of a golden one, in place or anew. answers: npuserve's answers, by `family/name`.
-    Without any call the row is of what the suite does not ask, and `proof` names the test that does.
-    """
-
-    topic: str
-    triton: str
-    npuserve: str
-    reason: str
-    calls: Sequence[str] = ()
-    change: Callable[[Answer], Answer | None] = lambda answer: answer
-    answers: Mapping[str, Answer] = field(default_factory=dict)
-    proof: str = ""
-
-    def concerns(self, family: str, name: str) -> bool:
-        """Whether a call's answer differs."""
-        call = f"{family}/{name}"
-        return call in self.answers or any(fnmatchcase(call, pattern) for pattern in self.calls)
-
-    def expected(self, family: str, name: str, answer: Answer) -> Answer:
-        """Return npuserve's answer where this is Triton's; it may be changed in place."""
-        given = self.answers.get(f"{family}/{name}")
-        return copy.deepcopy(given) if given is not None else self.change(answer) or answer
-
-    @property
-    def row(self) -> tuple[str, str, str, str]:
-        """The row of the document's table."""
-        return self.topic, self.triton, self.npuserve, self.reason
 
 
 def expected(family: str, name: str, golden: Answer) -> Answer:
