@@ -17,10 +17,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """One output over all samples. cosine: of the sample that has the least."""
+    """One output over all samples. cosine: of the sample that has the least. cosine_together: of all at once."""
 
     output: str
     cosine: float
+    cosine_together: float
     max_abs: float
     mean_abs: float
     worst_sample: int
@@ -31,7 +32,9 @@ class Agreement:
 
     def checks(self, limits: Mapping[str, Limits]) -> tuple[Check, ...]:
         """Return the gate's checks of this output. limits: of all outputs, by name."""
-        return limits[self.output].checks(self.cosine, self.max_abs, self.mean_abs)
+        limit = limits[self.output]
+        cosine = self.cosine_together if limit.together else self.cosine
+        return limit.checks(cosine, self.max_abs, self.mean_abs)
 
 
 def agreements(actual: Sequence[Mapping[str, Array]], expected: Sequence[Mapping[str, Array]]) -> tuple[Agreement, ...]:
@@ -65,6 +68,7 @@ def _output(outputs: Mapping[str, Array], name: str, place: int) -> Array:
 
 def _agreement(output: str, pairs: Sequence[tuple[Array, Array]]) -> Agreement:
     cosines, largest, total, elements = [], [], 0.0, 0
+    lefts, rights = [], []
     for mine, right in pairs:
         if mine.shape != right.shape:
             raise MigrationError(
@@ -73,14 +77,21 @@ def _agreement(output: str, pairs: Sequence[tuple[Array, Array]]) -> Agreement:
         left, wanted = mine.astype(np.float64).ravel(), right.astype(np.float64).ravel()
         finite = bool(np.isfinite(left).all() and np.isfinite(wanted).all())
         error = np.abs(left - wanted) if finite else np.full(left.shape, BROKEN)
-        cosines.append(cosine(left, wanted) if finite else 0.0)
+        lefts.append(left)
+        rights.append(wanted)
+        cosines.append(_cosine(left, wanted))
         largest.append(float(error.max(initial=0.0)))
         total += float(error.sum())
         elements += error.size
     return Agreement(
         output=output,
         cosine=min(cosines),
+        cosine_together=_cosine(np.concatenate(lefts), np.concatenate(rights)),
         max_abs=max(largest),
         mean_abs=total / max(elements, 1),
         worst_sample=int(np.argmax(largest)),
     )
+
+
+def _cosine(left: Array, right: Array) -> float:
+    return cosine(left, right) if np.isfinite(left).all() and np.isfinite(right).all() else 0.0

@@ -32,14 +32,14 @@ class Grade:
     """accuracy, f1: 0 to 1; None: nobody knows the labels, or they are no tags of entities.
 
     agreement: the share of positions with the class that float32 gives; 1 if there are no classes. cosine: of all
-    outputs together with float32's.
+    outputs together with float32's. positions: that have a class; 0 if there are none.
     """
 
     accuracy: float | None
     f1: float | None
     agreement: float
     cosine: float
-    has_classes: bool = True
+    positions: int = 0
 
     def drop(self, of: Grade) -> float:
         """Return by how many points this is worse: by labels, else by classes that differ, else by the cosine."""
@@ -48,7 +48,19 @@ class Grade:
             if self.f1 is not None and of.f1 is not None:
                 drops.append(of.f1 - self.f1)
             return _points(max(drops))
-        return _points(1 - (self.agreement if self.has_classes else self.cosine))
+        return _points(1 - (self.agreement if self.positions else self.cosine))
+
+    def drop_at_worst(self, of: Grade) -> float:
+        """Return the drop and two standard errors of it: what equally coarse roundings in other places may give.
+
+        A class that changes may become right as well as wrong: few that change say more than a small drop does. Of the
+        entities' F1 the error is not known, and none is added.
+        """
+        drop = self.drop(of)
+        if self.accuracy is None or of.accuracy is None or not self.positions:
+            return drop
+        error = float(np.sqrt((1 - self.agreement) / self.positions))
+        return max(drop, _points(of.accuracy - self.accuracy + 2 * error))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON, without what is not known."""
@@ -101,7 +113,7 @@ class Questions:
             f1=f1,
             agreement=agreed.argmax,
             cosine=_cosine(named, reference),
-            has_classes=agreed.positions > 0,
+            positions=agreed.positions,
         )
 
 

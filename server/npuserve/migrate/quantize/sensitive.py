@@ -14,11 +14,15 @@ from npuserve.migrate.quantize.questions import Grade
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One choice of layers that stay in float. p50_ms: of an OM for one row; None: it cannot be run here."""
+    """One choice of layers that stay in float.
+
+    drop, at_worst: in points; see Grade. p50_ms: of an OM for one row; None: it cannot be run here.
+    """
 
     kept: tuple[str, ...]
     grade: Grade
     drop: float
+    at_worst: float
     holds: bool
     p50_ms: float | None
 
@@ -28,6 +32,7 @@ class Candidate:
             "kept_layers": len(self.kept),
             "holds": self.holds,
             "drop_points": self.drop,
+            "at_worst_points": self.at_worst,
             **self.grade.as_json(),
             "p50_ms": self.p50_ms,
             "kept": list(self.kept),

@@ -20,6 +20,7 @@ _CHECKS: Mapping[str, str] = {
     r"cosine of one answer": "单条应答的余弦相似度",
     r"max abs error of one answer": "单条应答的最大绝对误差",
     r"largest difference of batched answers from single ones": "组批与单条应答的最大差异",
+    r"cosine of all (.+) together": "{0} 所有样本合计的余弦相似度",
     r"cosine of (.+), golden sample (\d+)": "{0} 的余弦相似度（基准样本 {1}）",
     r"max abs error of (.+), golden sample (\d+)": "{0} 的最大绝对误差（基准样本 {1}）",
     r"cosine of (.+)": "{0} 的余弦相似度",
@@ -64,8 +65,8 @@ _NOTES: Mapping[str, str] = {
     r"int8: (\d+) of (\d+) layers that can be quantized; judged by (.+)": (
         "int8：可量化的 {1} 层中量化 {0} 层；依据 {2}"
     ),
-    r"(\d+) layers stay in float, as the drop was (\S+) points without them and is (\S+) with them: (.+)": (
-        "{0} 层保持浮点：此前下降 {1} 个百分点，现为 {2}：{3}"
+    r"(\d+) layers stay in float, as the drop may be (\S+) points without them and (\S+) with them: (.+)": (
+        "{0} 层保持浮点：否则可能下降 {1} 个百分点，现为 {2}：{3}"
     ),
     r"float32, float16 and int8 were not compared as OMs: (.+)": "未能以 OM 比较 float32、float16 与 int8：{0}",
     # S3

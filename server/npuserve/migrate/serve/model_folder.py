@@ -11,11 +11,11 @@ from typing import cast
 import numpy as np
 
 from npuserve._proto.model_config_pb2 import DataType, ModelConfig
-from npuserve.config.golden import DEFAULT_MIN_COSINE, MIN_COSINE
+from npuserve.config.golden import DEFAULT_MIN_COSINE, MAX_ABS_ERROR, MIN_COSINE
 from npuserve.core.dtype import Dtype
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.tensors import Tensors, save_samples
-from npuserve.migrate.compare.limits import least_cosine, served_mode
+from npuserve.migrate.compare.limits import least_cosine, limits_of, served_mode
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.gear_flags import gears_parameter
 from npuserve.migrate.serve.client import raw
@@ -75,9 +75,7 @@ def write_model(settings: Settings, parts: ModelParts, repository: Path) -> Mode
         (folder / LABELS).write_text("".join(f"{label}\n" for label in parts.labels), encoding="utf-8")
     if parts.samples and not config.model_warmup:
         _add_warmup(config, parts.samples[0], folder / "warmup")
-    if (cosine := least_cosine(settings.compare, served_mode(settings))) != DEFAULT_MIN_COSINE:
-        # What was near enough when it was compared is near enough when it is loaded.
-        config.parameters[MIN_COSINE].string_value = f"{cosine:g}"
+    _add_golden_limits(config, settings, parts.answers)
     (folder / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
     _place(parts, version / _FILES[serve.backend])
     # An old config may list none: then the file's are served.
@@ -85,6 +83,16 @@ def write_model(settings: Settings, parts: ModelParts, repository: Path) -> Mode
     served = {*(tensor.name for tensor in config.input), *(tensor.name for tensor in config.output)}
     save_samples(version / GOLDEN, golden(parts.samples, parts.answers, served if listed else None))
     return config
+
+
+def _add_golden_limits(config: ModelConfig, settings: Settings, answers: Sequence[Tensors]) -> None:
+    """Ask of the answers at load what the comparison asked: what was near enough there is near enough here."""
+    mode = served_mode(settings)
+    if (cosine := least_cosine(settings.compare, mode)) != DEFAULT_MIN_COSINE:
+        config.parameters[MIN_COSINE].string_value = f"{cosine:g}"
+    limits = limits_of(settings.compare, mode, answers).values() if answers else ()
+    if found := [each.max_abs for each in limits if each.together]:
+        config.parameters[MAX_ABS_ERROR].string_value = f"{min(found):g}"
 
 
 def golden(

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npuserve._proto.model_config_pb2 import ModelConfig
-from npuserve.config.golden import DEFAULT_MIN_COSINE
 from npuserve.migrate.chain.gates import Check
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.stage import Result, Tell, Workspace
 from npuserve.migrate.chain.tensors import Tensors, load_samples
-from npuserve.migrate.compare.limits import limits_of, served_mode
+from npuserve.migrate.compare.limits import least_cosine, limits_of, served_mode
 from npuserve.migrate.errors import MigrationError
 from npuserve.migrate.serve.client import Client, ServiceError, cast_to
 from npuserve.migrate.serve.golden_failure import GoldenError
@@ -57,7 +56,7 @@ class _Limits:
         found = limits_of(settings.compare, served_mode(settings), answers).values()
         max_abs = min((each.max_abs for each in found), default=0.0)
         return cls(
-            cosine=max((each.min_cosine for each in found), default=DEFAULT_MIN_COSINE),
+            cosine=least_cosine(settings.compare, served_mode(settings)),
             max_abs=max_abs,
             batched=max_abs if settings.serve.max_batch_difference is None else settings.serve.max_batch_difference,
         )

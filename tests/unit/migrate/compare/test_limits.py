@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from npuserve.migrate.chain.gates import failed
 from npuserve.migrate.chain.settings import CompareSettings, CompileSettings, ServeSettings, Settings, SourceSettings
 from npuserve.migrate.compare.limits import least_cosine, limits_of, served_mode
+from npuserve.migrate.compare.whole import agreements
 from npuserve.migrate.errors import MigrationError
 from support.models import Array
 
@@ -55,6 +57,18 @@ def test_int8_is_measured_by_its_coarse_steps() -> None:
     assert limits("int8")[:2] == (0.98, 3.0)
 
 
+def test_int8s_cosine_is_of_all_samples_together_as_logits_near_zero_have_no_direction() -> None:
+    right = [{"logits": np.array([[8.0, -4.0]], np.float32)}, {"logits": np.array([[0.01, -0.02]], np.float32)}]
+    mine = [{"logits": np.array([[8.1, -4.1]], np.float32)}, {"logits": np.array([[-0.02, 0.01]], np.float32)}]
+    (found,) = agreements(mine, right)
+    assert found.cosine == pytest.approx(-0.8)
+    assert not failed(found.checks(limits_of(DEFAULTS, "int8", right)))
+    assert failed(found.checks(limits_of(DEFAULTS, "force_fp16", right)))
+    given = found.checks(limits_of(CompareSettings(min_cosine=0.98), "int8", right))
+    assert [each.name for each in given if not each.passed] == ["cosine of logits"]
+    assert least_cosine(DEFAULTS, "int8") == -1
+
+
 def test_what_the_settings_give_holds_in_every_precision() -> None:
     given = CompareSettings(min_cosine=0.5, max_abs_error=0.25, mean_abs_error=0.125)
     for mode in ("must_keep_origin_dtype", "force_fp16", "int8"):
@@ -88,7 +102,7 @@ def test_the_fallback_is_measured_as_float32() -> None:
     source = SourceSettings(name="m", module="a:b")
     half = CompileSettings(precision="int8")
     assert served_mode(Settings(source=source, compile=half)) == "int8"
-    assert least_cosine(CompareSettings(), "int8") == 0.98
+    assert least_cosine(CompareSettings(), "force_fp16") == 0.999
     fallback = Settings(source=source, compile=half, serve=ServeSettings(backend="onnxruntime"))
     assert least_cosine(CompareSettings(), served_mode(fallback)) == 0.999
 

@@ -60,6 +60,19 @@ def test_of_tags_the_entities_count_too() -> None:
     assert after.drop(before) == pytest.approx(2)
 
 
+def test_many_changed_classes_make_a_small_drop_doubtful() -> None:
+    before = Grade(accuracy=0.8, f1=None, agreement=1, cosine=1, positions=1000)
+    after = Grade(accuracy=0.799, f1=None, agreement=0.9, cosine=1, positions=1000)
+    assert before.drop_at_worst(before) == 0
+    assert after.drop_at_worst(before) == pytest.approx(0.1 + 2 * 1.0)  # a hundred changes: ten more or less, of 1000
+
+
+def test_without_labels_no_chance_is_added() -> None:
+    right = Grade(accuracy=None, f1=None, agreement=1, cosine=1, positions=100)
+    other = Grade(accuracy=None, f1=None, agreement=0.99, cosine=1, positions=100)
+    assert other.drop_at_worst(right) == other.drop(right) == pytest.approx(1)
+
+
 def test_answers_of_gears_are_cut_to_the_rows_own_size() -> None:
     right = [{"tags": np.ones((1, 3, 2), np.float32)}]
     wide = [{"node:0:tags": np.pad(right[0]["tags"], [(0, 3), (0, 5), (0, 0)], constant_values=9)}]

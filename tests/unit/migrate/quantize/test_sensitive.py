@@ -15,7 +15,7 @@ def found(hurt: Set[str], *, bisect: bool = True, max_trials: int = 30) -> Searc
     def attempt(kept: tuple[str, ...]) -> Candidate:
         drop = float(len(hurt - set(kept)))
         grade = Grade(accuracy=1 - drop / 100, f1=None, agreement=1, cosine=1)
-        return Candidate(kept=kept, grade=grade, drop=drop, holds=drop <= 0.5, p50_ms=None)
+        return Candidate(kept=kept, grade=grade, drop=drop, at_worst=drop, holds=drop <= 0.5, p50_ms=None)
 
     return search(
         LAYERS,

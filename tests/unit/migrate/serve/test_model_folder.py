@@ -133,3 +133,9 @@ def test_a_wider_limit_of_the_comparison_holds_for_the_load_too(parts: ModelPart
     wide = replace(settings(parts, ServeSettings()), compare=CompareSettings(min_cosine=0.98))
     assert write_model(wide, parts, tmp_path / "wide").parameters["golden_min_cosine"].string_value == "0.98"
     assert "golden_min_cosine" not in written(parts, tmp_path / "usual").parameters
+
+
+def test_int8s_answers_are_judged_by_their_error_when_they_are_loaded(parts: ModelParts, tmp_path: Path) -> None:
+    parameters = written(parts, tmp_path / "repository", precision="int8").parameters
+    assert parameters["golden_min_cosine"].string_value == "-1"
+    assert parameters["golden_max_abs_error"].string_value == "0.25"  # a quarter of the largest answer, which is 1
