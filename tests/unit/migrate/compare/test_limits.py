@@ -54,7 +54,7 @@ def test_nothing_is_asked_of_small_outputs_that_float32_need_not_reach() -> None
 
 
 def test_int8_is_measured_by_its_coarse_steps() -> None:
-    assert limits("int8")[:2] == (0.98, 3.0)
+    assert limits("int8")[:2] == (0.98, 6.0)
 
 
 def test_int8s_cosine_is_of_all_samples_together_as_logits_near_zero_have_no_direction() -> None:

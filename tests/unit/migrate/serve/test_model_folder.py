@@ -138,4 +138,4 @@ def test_a_wider_limit_of_the_comparison_holds_for_the_load_too(parts: ModelPart
 def test_int8s_answers_are_judged_by_their_error_when_they_are_loaded(parts: ModelParts, tmp_path: Path) -> None:
     parameters = written(parts, tmp_path / "repository", precision="int8").parameters
     assert parameters["golden_min_cosine"].string_value == "-1"
-    assert parameters["golden_max_abs_error"].string_value == "0.25"  # a quarter of the largest answer, which is 1
+    assert parameters["golden_max_abs_error"].string_value == "0.5"  # half of the largest answer, which is 1
