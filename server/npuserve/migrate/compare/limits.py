@@ -42,8 +42,8 @@ class Share:
 # largest logit, and 1.0 and 1.2 of the mean; the shares are 8 and 4.
 # In int8 a tensor has 256 steps from its least value to its largest, wherever most of its values lie: there the
 # labelled set decides, and these shares only find what is broken. A sample whose logits are all near zero has no stable
-# direction then: a classifier with a cosine of 0.996 over 64 samples had one of 0.04 in one of them. Its logits were off
-# by 0.17 of the largest and by 0.073 of the mean, those of a tagger, which has 50,000, by 0.29 and 0.070.
+# direction then: a classifier with a cosine of 0.996 over 64 samples had one of 0.04 in one of them. Its logits were
+# off by 0.17 of the largest and by 0.073 of the mean, those of a tagger, which has 50,000, by 0.29 and 0.070.
 _SHARES: Mapping[Target, Share] = {
     FLOAT16: Share(min_cosine=0.999, largest=8 * 2**-11, mean=4 * 2**-11),
     BFLOAT16: Share(min_cosine=0.999, largest=8 * 2**-8, mean=4 * 2**-8),
@@ -89,6 +89,11 @@ def limits_of(settings: CompareSettings, mode: str, expected: Sequence[Mapping[s
 def served_mode(settings: Settings) -> str:
     """Return the precision mode that the served model computes in: ONNX Runtime keeps float32."""
     return precision_mode(settings.compile) if settings.serve.backend == "ascend" else FLOAT32_MODE
+
+
+def is_rounded(mode: str) -> bool:
+    """Whether a precision mode rounds to less than float32."""
+    return target_of(mode) in _SHARES
 
 
 def least_cosine(settings: CompareSettings, mode: str) -> float:

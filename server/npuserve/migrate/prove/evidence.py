@@ -114,8 +114,11 @@ def speed_checks(new: Standing, old: Standing, limits: ProveSettings) -> list[Ch
     ]
 
 
-def advice(failed: Sequence[Check]) -> list[str]:
-    """Return what to try for checks that did not pass, the best first."""
+def advice(failed: Sequence[Check], *, rounds_in_software: bool = False) -> list[str]:
+    """Return what to try for checks that did not pass, the best first.
+
+    rounds_in_software: the emulator serves a lower precision, where an NPU would have units for it.
+    """
     names = " ".join(check.name for check in failed)
     found = []
     if "accuracy" in names or "F1" in names or "same class" in names:
@@ -123,6 +126,10 @@ def advice(failed: Sequence[Check]) -> list[str]:
     if "failed under load" in names:
         found.append("read new.log for what the server refused")
     if "QPS" in names or "P99" in names:
+        if rounds_in_software:
+            found.append(
+                "prove the speed on an NPU: the emulator rounds in software, so here a lower precision is slower"
+            )
         found.append("plan the gears for the true lengths: `npuserve plan`, then compile.lengths and compile.batches")
         found.append("measure longer on a machine with nothing else to do: prove.seconds, prove.rounds")
     return found

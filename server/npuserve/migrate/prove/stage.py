@@ -1,5 +1,6 @@
 """S5: the evidence that the new service may take the old one's place."""
 
+import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from npuserve.migrate.chain.gates import failed
 from npuserve.migrate.chain.settings import Settings
 from npuserve.migrate.chain.stage import Result, Tell, Workspace
 from npuserve.migrate.chain.tensors import Tensors
+from npuserve.migrate.compare.limits import is_rounded, served_mode
+from npuserve.migrate.compile.installation import installed
 from npuserve.migrate.export.dataset import spread
 from npuserve.migrate.prove.accuracy import score
 from npuserve.migrate.prove.contest import Contestant, contest
@@ -151,11 +154,15 @@ def _result(
         checks=checks,
         artifacts=found,
         commands=_commands(workspace, services),
-        advice=advice(failed(checks)),
+        advice=advice(failed(checks), rounds_in_software=_rounds_in_software(workspace.settings)),
         notes=notes,
         figures=evidence.figures(),
         foreign_seconds=foreign,
     )
+
+
+def _rounds_in_software(settings: Settings) -> bool:
+    return is_rounded(served_mode(settings)) and installed(os.environ) is None
 
 
 def _commands(workspace: Workspace, services: Sequence[Service]) -> list[str]:

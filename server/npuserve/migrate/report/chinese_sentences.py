@@ -203,6 +203,9 @@ _ADVICE: Mapping[str, str] = {
         "以 compile.precision = must_keep_origin_dtype 编译，并查看 S3 的逐层误差"
     ),
     r"read (.+) for what the server refused": "在 {0} 中查看服务拒绝的原因",
+    r"prove the speed on an NPU: the emulator rounds in software, so here a lower precision is slower": (
+        "请在 NPU 上验证速度：仿真器以软件做舍入，低精度在此反而更慢"
+    ),
     r"plan the gears for the true lengths: `npuserve plan`, then compile\.lengths and compile\.batches": (
         "按真实长度规划档位：先运行 `npuserve plan`，再设置 compile.lengths 与 compile.batches"
     ),

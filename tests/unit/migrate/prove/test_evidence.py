@@ -112,3 +112,9 @@ def test_the_tables_name_both_services() -> None:
 
 def test_the_round_with_the_fewest_requests_is_known() -> None:
     assert evidence().fewest_requests == pytest.approx(80 / 3)
+
+
+def test_a_slow_emulator_is_no_reason_to_plan_other_gears_first() -> None:
+    slow = failed(evidence(standings=[standing("npuserve", 79, 10), standing("baseline", 100, 10)]).checks(LIMITS))
+    assert advice(slow, rounds_in_software=True)[0].startswith("prove the speed on an NPU")
+    assert not any("NPU" in each for each in advice(slow))
