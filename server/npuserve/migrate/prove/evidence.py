@@ -114,6 +114,9 @@ def speed_checks(new: Standing, old: Standing, limits: ProveSettings) -> list[Ch
     ]
 
 
+_ON_NPU = "prove the speed on an NPU: the emulator rounds in software, so here a lower precision is slower"
+
+
 def advice(failed: Sequence[Check], *, rounds_in_software: bool = False) -> list[str]:
     """Return what to try for checks that did not pass, the best first.
 
