@@ -1,5 +1,7 @@
 """Puts a response into a ModelInfer message."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from npuserve._proto.inference_pb2 import InferParameter, InferTensorContents, ModelInferResponse
@@ -11,7 +13,8 @@ from npuserve.core.tensor import Tensor
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 
-_FIELDS = {
+# The field of typed contents that holds a dtype's values; BYTES, which are objects, stand apart.
+CONTENTS_FIELDS: Mapping[Dtype, str] = {
     Dtype.BOOL: "bool_contents",
     Dtype.INT8: "int_contents",
     Dtype.INT16: "int_contents",
@@ -68,4 +71,4 @@ def _set_contents(contents: InferTensorContents, tensor: Tensor) -> None:
     values = np.frombuffer(tensor.data, tensor.dtype.numpy)
     if tensor.dtype is Dtype.BF16:
         values = (values.astype("<u4") << 16).view("<f4")
-    getattr(contents, _FIELDS[tensor.dtype]).extend(values.tolist())
+    getattr(contents, CONTENTS_FIELDS[tensor.dtype]).extend(values.tolist())

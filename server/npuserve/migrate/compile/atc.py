@@ -1,10 +1,8 @@
 """Runs `atc`, with its whole output in a file while it comes."""
 
-import os
 import shlex
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -13,6 +11,7 @@ from pathlib import Path
 from npuserve.migrate.compile.atc_options import AtcOptions
 from npuserve.migrate.compile.compiler import Compiler
 from npuserve.migrate.compile.error_codes import Explained, explain
+from npuserve.migrate.compile.vendor_process import run_logged
 from npuserve.migrate.errors import SetupError
 
 LOG = "atc.log"
@@ -81,30 +80,14 @@ def run_atc(compiler: Compiler, options: AtcOptions, folder: Path, shown_folder:
 
 
 def _run(command: list[str], compiler: Compiler, place: Path, log: Path) -> int:
-    """Return the exit code. The output goes to the file by itself, so that it is whole whatever ends this process."""
     with log.open("wb") as output:
         try:
-            process = subprocess.Popen(
-                command,
-                cwd=place,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(compiler.environment),
-                start_new_session=True,
-            )
+            return run_logged(command, compiler.environment, place, output)
         except OSError as error:
             raise SetupError(
                 f"atc cannot be started: {command[0]}: {error.strerror or error}",
                 "check the file with `file` and `ldd`: it must be for this machine's processor",
             ) from error
-        try:
-            return process.wait()
-        except BaseException:
-            # The vendor's is a script that starts the compiler, which starts others.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
 
 
 def _result(place: Path, output: Path) -> Path | None:

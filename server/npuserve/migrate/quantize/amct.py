@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from npuserve.migrate.compile.vendor_process import run_logged
 from npuserve.migrate.errors import MigrationError, SetupError
 
 Array = npt.NDArray[Any]
@@ -168,27 +168,13 @@ def run_amct(tool: Tool, options: AmctOptions, folder: Path) -> Made:
 def _run(command: Sequence[str], tool: Tool, folder: Path, log: Path) -> int:
     with log.open("wb") as output:
         try:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(tool.environment),
-                start_new_session=True,
-            )
+            return run_logged(command, tool.environment, folder, output)
         except OSError as error:
             raise SetupError(
                 f"AMCT cannot be started: {command[0]}: {error.strerror or error}",
                 "its first line names the Python that it was installed for: install AMCT again",
                 _FALLBACK,
             ) from error
-        try:
-            return process.wait()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
 
 
 def _failure(code: int, text: str) -> MigrationError:

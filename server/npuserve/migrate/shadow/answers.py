@@ -12,25 +12,12 @@ from google.protobuf.message import DecodeError
 from npuserve._proto import inference_pb2 as pb
 from npuserve.core.dtype import Dtype
 from npuserve.core.elements import split_elements
+from npuserve.service.encode import CONTENTS_FIELDS
 
 Array = npt.NDArray[Any]
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-# The field of typed contents that holds a dtype's values.
-_FIELDS: Mapping[Dtype, str] = {
-    Dtype.BOOL: "bool_contents",
-    Dtype.INT8: "int_contents",
-    Dtype.INT16: "int_contents",
-    Dtype.INT32: "int_contents",
-    Dtype.INT64: "int64_contents",
-    Dtype.UINT8: "uint_contents",
-    Dtype.UINT16: "uint_contents",
-    Dtype.UINT32: "uint_contents",
-    Dtype.UINT64: "uint64_contents",
-    Dtype.FP32: "fp32_contents",
-    Dtype.FP64: "fp64_contents",
-    Dtype.BYTES: "bytes_contents",
-}
+_FIELDS: Mapping[Dtype, str] = {**CONTENTS_FIELDS, Dtype.BYTES: "bytes_contents"}
 FLOATS = frozenset({Dtype.FP16, Dtype.BF16, Dtype.FP32, Dtype.FP64})
 
 

@@ -171,7 +171,7 @@ def test_an_interrupt_ends_the_compiler_and_leaves_no_om(
             time.sleep(0.01)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    monkeypatch.setattr("npuserve.migrate.compile.atc.subprocess.Popen", popen)
+    monkeypatch.setattr("npuserve.migrate.compile.vendor_process.subprocess.Popen", popen)
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
