@@ -130,9 +130,7 @@ def advice(failed: Sequence[Check], *, rounds_in_software: bool = False) -> list
         found.append("read new.log for what the server refused")
     if "QPS" in names or "P99" in names:
         if rounds_in_software:
-            found.append(
-                "prove the speed on an NPU: the emulator rounds in software, so here a lower precision is slower"
-            )
+            found.append(_ON_NPU)
         found.append("plan the gears for the true lengths: `npuserve plan`, then compile.lengths and compile.batches")
         found.append("measure longer on a machine with nothing else to do: prove.seconds, prove.rounds")
     return found
