@@ -1,6 +1,12 @@
-"""What holds for every test: Ctrl-C reaches this process and those that it starts."""
+"""What holds for every test: Ctrl-C reaches this process and those that it starts, and a busy machine fails none."""
 
 import signal
+
+from hypothesis import settings
+
+# By default an example that takes longer than 200 ms fails.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

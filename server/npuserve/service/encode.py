@@ -1,10 +1,9 @@
 """Puts a response into a ModelInfer message."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from npuserve._proto.inference_pb2 import InferParameter, InferTensorContents, ModelInferResponse
+from npuserve.core.contents import CONTENTS_FIELDS
 from npuserve.core.dtype import Dtype
 from npuserve.core.elements import split_elements
 from npuserve.core.errors import invalid
@@ -12,23 +11,6 @@ from npuserve.core.request import InferenceResponse, ParameterValue
 from npuserve.core.tensor import Tensor
 
 MAX_MESSAGE_BYTES = 2**31 - 1
-
-# The field of typed contents that holds a dtype's values; BYTES, which are objects, stand apart.
-CONTENTS_FIELDS: Mapping[Dtype, str] = {
-    Dtype.BOOL: "bool_contents",
-    Dtype.INT8: "int_contents",
-    Dtype.INT16: "int_contents",
-    Dtype.INT32: "int_contents",
-    Dtype.INT64: "int64_contents",
-    Dtype.UINT8: "uint_contents",
-    Dtype.UINT16: "uint_contents",
-    Dtype.UINT32: "uint_contents",
-    Dtype.UINT64: "uint64_contents",
-    Dtype.FP16: "fp32_contents",
-    Dtype.BF16: "fp32_contents",
-    Dtype.FP32: "fp32_contents",
-    Dtype.FP64: "fp64_contents",
-}
 
 
 def infer_message(response: InferenceResponse, *, typed: bool = False) -> ModelInferResponse:

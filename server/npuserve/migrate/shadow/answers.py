@@ -1,7 +1,6 @@
 """What a ModelInferResponse says, output by output, as numpy arrays."""
 
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +9,13 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from npuserve._proto import inference_pb2 as pb
+from npuserve.core.contents import CONTENTS_FIELDS
 from npuserve.core.dtype import Dtype
 from npuserve.core.elements import split_elements
-from npuserve.service.encode import CONTENTS_FIELDS
 
 Array = npt.NDArray[Any]
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-_FIELDS: Mapping[Dtype, str] = {**CONTENTS_FIELDS, Dtype.BYTES: "bytes_contents"}
 FLOATS = frozenset({Dtype.FP16, Dtype.BF16, Dtype.FP32, Dtype.FP64})
 
 
@@ -85,9 +83,7 @@ def _raw(dtype: Dtype, content: bytes) -> Array:
 
 
 def _typed(dtype: Dtype, contents: pb.InferTensorContents) -> Array:
-    if dtype not in _FIELDS:
-        raise ValueError(f"{dtype.value} has no typed contents")
-    values = getattr(contents, _FIELDS[dtype])
+    values = getattr(contents, CONTENTS_FIELDS[dtype])
     if dtype is Dtype.BYTES:
         return _elements(list(values))
     return np.array(values, np.float64 if dtype in FLOATS else dtype.numpy)
