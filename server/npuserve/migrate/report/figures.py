@@ -32,6 +32,7 @@ _TITLES: Mapping[str, str] = {
 
 # Of figures that tell more than a page can hold: which, by path.
 _COLUMNS: Mapping[str, Sequence[str]] = {
+    "limits": ("output", "min_cosine", "max_abs", "mean_abs", "why"),
     "worst_layers": ("name", "kind", "cosine", "max_abs", "mean_abs", "relative"),
     "single_operators": ("name", "kind", "faulty", "relative_in_model", "alone.relative", "alone.max_abs", "failure"),
     "candidates": ("name", "kept_layers", "p50_ms", "holds"),
